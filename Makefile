@@ -1,0 +1,38 @@
+# Every check is defined here once; CI and hooks call it. `make demo` and `make test` make their own environment.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: demo test check data bench vocabulary clean
+
+demo: $(VENV)/.eval
+	$(BIN)/icl-bench demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The released data: seed 0, every field at its default.
+data: $(VENV)/.dev
+	$(BIN)/icl-bench generate --seed 0 --out icl_bench
+	$(BIN)/icl-bench audit icl_bench
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/generation.py
+
+vocabulary: $(VENV)/.vocabulary
+	$(BIN)/python scripts/build_vocabulary.py
+
+clean:
+	rm -rf $(VENV) build dist
+
+# An environment with one extra; made again when pyproject.toml changes.
+$(VENV)/.%: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	touch $@

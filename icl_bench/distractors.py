@@ -1,0 +1,109 @@
+"""False choices for questions about a whole world, fair to the gold.
+
+Questions of one relation form *groups that share their choices*: the golds of four questions, each the answer of exactly one
+of the four and false of the others. A distractor is then true of another entity in the same relation, and no rule that
+looks at the choices alone (length, frequency, a favourite word) can beat chance: it is right once in four. Questions
+that fit no group have distractors of their own, drawn from the objects just below and just above the gold in frequency.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from icl_bench.closure import Closure
+from icl_bench.schema import Fact, World
+from icl_bench.streams import stream
+
+
+class Distractors:
+    """What may stand beside a gold answer.
+
+    Args:
+        frequency: in how many statements of the training text each entity occurs.
+    """
+
+    def __init__(self, world: World, closure: Closure, frequency: Mapping[str, int]) -> None:
+        self._world, self._closure, self._frequency = world, closure, frequency
+        objects: dict[str, set[str]] = defaultdict(set)
+        for fact in closure:
+            objects[fact.relation].add(fact.object)
+        self._objects = {
+            name: sorted(found, key=lambda word: (frequency[word], word)) for name, found in objects.items()
+        }
+        self._bundles: dict[str, set[int]] = defaultdict(set)
+        for b, bundle in enumerate(world.bundles):
+            for fact in bundle.facts:
+                self._bundles[fact.subject].add(b)
+                self._bundles[fact.object].add(b)
+
+    def _told_together(self, one: str, other: str) -> bool:
+        """Does some bundle name both, so that documents do?"""
+        return not self._bundles[one].isdisjoint(self._bundles[other])
+
+    def may_replace(self, gold: Fact, other: str) -> bool:
+        """May the object of a gold give way to another?
+
+        Not where the claim is entailed, or would be with subject and object swapped. And where documents do not tell the
+        gold's object together with its subject, they may not tell the other's either: it would stand out.
+        """
+        relation, subject, object_ = gold
+        return (
+            subject != other
+            and Fact(relation, subject, other) not in self._closure
+            and Fact(relation, other, subject) not in self._closure
+            and (not self._told_together(subject, other) or self._told_together(subject, object_))
+        )
+
+    def groups(self, facts: Sequence[Fact], size: int) -> Iterator[list[Fact]]:
+        """Groups of facts of one relation in which every object is false of every other subject. What fits none is left."""
+        by_object: dict[str, list[Fact]] = defaultdict(list)
+        for fact in facts:
+            by_object[fact.object].append(fact)
+        while len(by_object) >= size:
+            # golds that are left most often first: they are the hardest to place
+            first = max(by_object, key=lambda name: len(by_object[name]))
+            group = [by_object[first][0]]
+            for name in sorted(by_object, key=lambda name: abs(self._frequency[name] - self._frequency[first])):
+                if name != first:
+                    group.extend(islice((fact for fact in by_object[name] if self._fits(fact, group)), 1))
+                if len(group) == size:
+                    yield group
+                    break
+            for fact in group if len(group) == size else group[:1]:
+                by_object[fact.object].remove(fact)
+                if not by_object[fact.object]:
+                    del by_object[fact.object]
+
+    def _fits(self, fact: Fact, group: Iterable[Fact]) -> bool:
+        return all(
+            fact.subject != other.subject
+            and self.may_replace(fact, other.object)
+            and self.may_replace(other, fact.object)
+            for other in group
+        )
+
+    def near(self, fact: Fact, count: int, both_sides: bool) -> list[str] | None:
+        """Objects for a question of its own.
+
+        Args:
+            count: how many.
+            both_sides: True asks for enough rarer and enough commoner objects, so that the gold's place among the choices,
+                in the order of frequency, can be drawn uniformly; False makes do with what there is.
+
+        Returns:
+            The objects, or None if there are too few.
+        """
+        objects = self._objects[fact.relation]
+        place = objects.index(fact.object)
+
+        def nearest(words: Iterable[str]) -> list[str]:
+            return list(islice((word for word in words if self.may_replace(fact, word)), 2 * count))
+
+        rarer, commoner = nearest(reversed(objects[:place])), nearest(objects[place + 1 :])
+        if len(rarer) + len(commoner) < count or (both_sides and min(len(rarer), len(commoner)) < count):
+            return None
+        draws = stream(self._world.seed, self._world.name, "distractors", *fact)
+        below = min(max(draws.below(count + 1), count - len(commoner)), len(rarer))
+        return draws.sample(rarer, below) + draws.sample(commoner, count - below)
