@@ -1,0 +1,62 @@
+"""`icl-bench eval`: the command line of `lm-eval run`, which knows our tasks and the model `icl-ngram`.
+
+    icl-bench eval --model hf --model_args pretrained=gpt2 --tasks icl_bench_closed_book --metadata '{"seed": 7}'
+
+All its options are lm-eval's own.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from icl_bench.errors import IclBenchError
+
+
+def task_folder() -> Path:
+    """The folder of our tasks, for the --include_path of lm-eval."""
+    return Path(__file__).parent / "tasks"
+
+
+def run(arguments: list[str]) -> int:
+    """Evaluate a model; every option is one of `lm-eval run`.
+
+    Args:
+        arguments: such as `["--model", "icl-ngram"]`. Without --tasks all of ours; --include_path adds to our tasks.
+
+    Returns:
+        The exit status: 0, or 2 for bad input (described in one line on the standard error).
+    """
+    from lm_eval._cli import HarnessCLI
+    from lm_eval.utils import setup_logging
+
+    import icl_bench.ngram  # noqa: F401  # registers icl-ngram
+
+    setup_logging()
+    # lm-eval reads the arguments of the process and no others
+    before, sys.argv = sys.argv, ["lm-eval", "run", *arguments]
+    try:
+        cli = HarnessCLI()
+        namespace = cli.parse_args()
+        _add_tasks(namespace)
+        cli.execute(namespace)
+    except IclBenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except SystemExit as stop:  # --help, or an option that lm-eval does not have
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def _add_tasks(namespace: Namespace) -> None:
+    """Our folder and, if none are named, our tasks. A file given by --config may name them as well."""
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+
+    file = EvaluatorConfig.load_yaml_config(namespace.config) if namespace.config else {}
+    others = namespace.include_path or file.get("include_path") or []
+    namespace.include_path = [str(task_folder()), *([others] if isinstance(others, str) else others)]
+    if not (namespace.tasks or file.get("tasks")):
+        namespace.tasks = ["icl_bench"]
