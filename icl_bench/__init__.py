@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from icl_bench.build import build
-from icl_bench.loading import load_dataset
 from icl_bench.errors import IclBenchError
+from icl_bench.loading import load_dataset
 from icl_bench.schema import Document, Fact, FactRow, Question
 from icl_bench.version import __version__
 from icl_bench.worlds import WORLDS

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from icl_bench.closure import Closure
 from icl_bench.distractors import Distractors
 from icl_bench.documents import coverage_order, document, plans, statements_of
+from icl_bench.errors import IclBenchError
 from icl_bench.questions import Item, items_of_bundle, items_of_world, question
 from icl_bench.rendering import sentence
-from icl_bench.errors import IclBenchError
 from icl_bench.schema import Document, FactRow, Question, World, WorldConfig
 from icl_bench.vocabulary import Vocabulary
 from icl_bench.worlds import WORLDS

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from icl_bench.rendering import Template
 from icl_bench.errors import IclBenchError
-from icl_bench.shallow import baselines
+from icl_bench.rendering import Template
+from icl_bench.shallow import baselines, one_hop_apart
 from icl_bench.tables import FACTS, ROWS, docstrings, read_table, schema_of
 from icl_bench.version import __version__
 
@@ -122,7 +122,7 @@ def _measured(folder: Path, name: str, manifest: dict[str, Any]) -> tuple[str, s
         ["kind", "learner", "accuracy", "chance", "standard error"],
         [
             [b.kind, b.name, f"{b.accuracy:.3f}", f"{b.chance:.3f}", f"{b.standard_error:.3f}"]
-            for b in baselines(train, test)
+            for b in baselines(train, one_hop_apart(test))
         ],
     )
     return chance, shallow

@@ -101,9 +101,7 @@ def audit(path: Annotated[Path, typer.Argument(help="A folder that generate made
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A dataset, such as semantic_structure.")],
-    question_id: Annotated[
-        str | None, typer.Argument(help="Id of a question; the first of each kind if left out.")
-    ] = None,
+    question_id: Annotated[str | None, typer.Argument(help="Id of a question; the first of each kind if left out.")] = None,
     seed: Annotated[int, _SEED] = 0,
     path: Annotated[Path | None, typer.Option(help="A folder that generate made, instead of a seed.")] = None,
 ) -> None:
@@ -114,9 +112,7 @@ def show(
         typer.echo(line)
 
 
-@app.command(
-    "eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-)
+@app.command("eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def evaluate(context: typer.Context) -> None:
     """Score a model: lm-evaluation-harness's `run` with our tasks and models known. All its options pass through.
 

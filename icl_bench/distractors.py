@@ -29,9 +29,7 @@ class Distractors:
         objects: dict[str, set[str]] = defaultdict(set)
         for fact in closure:
             objects[fact.relation].add(fact.object)
-        self._objects = {
-            name: sorted(found, key=lambda word: (frequency[word], word)) for name, found in objects.items()
-        }
+        self._objects = {name: sorted(found, key=lambda word: (frequency[word], word)) for name, found in objects.items()}
         self._bundles: dict[str, set[int]] = defaultdict(set)
         for b, bundle in enumerate(world.bundles):
             for fact in bundle.facts:
@@ -78,9 +76,7 @@ class Distractors:
 
     def _fits(self, fact: Fact, group: Iterable[Fact]) -> bool:
         return all(
-            fact.subject != other.subject
-            and self.may_replace(fact, other.object)
-            and self.may_replace(other, fact.object)
+            fact.subject != other.subject and self.may_replace(fact, other.object) and self.may_replace(other, fact.object)
             for other in group
         )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import count
 from typing import NamedTuple, TypeVar
 
+from icl_bench.errors import IclBenchError
 from icl_bench.rendering import (
     STOP,
     Values,
@@ -22,7 +23,6 @@ from icl_bench.rendering import (
     variables,
     wordings,
 )
-from icl_bench.errors import IclBenchError
 from icl_bench.schema import Articles, Document, Fact, Repeated, World, short_id
 from icl_bench.streams import stream
 
@@ -185,7 +185,5 @@ def coverage_order(told: Sequence[Plan], needed: Set[Fact]) -> tuple[list[Plan],
         taken.add(i)
         missing.difference_update(told[i].facts)
     if missing:
-        raise IclBenchError(
-            f"{len(told)} documents are too few to state all facts: {len(missing)} are missing; ask for more"
-        )
+        raise IclBenchError(f"{len(told)} documents are too few to state all facts: {len(missing)} are missing; ask for more")
     return ordered + [plan for i, plan in enumerate(told) if i not in taken], len(ordered)

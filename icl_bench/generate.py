@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,9 +42,7 @@ def generate(
     fields = fields or {}
     unused = sorted(set(fields) - set(names))
     if unused:
-        raise IclBenchError(
-            f"fields are set for {unused[0]!r}, which is not generated; datasets are {', '.join(names)}"
-        )
+        raise IclBenchError(f"fields are set for {unused[0]!r}, which is not generated; datasets are {', '.join(names)}")
     made = {name: build(name, seed, fields.get(name)) for name in names}
     _refuse_foreign(out)
     try:
@@ -99,10 +96,10 @@ def _refuse_foreign(out: Path) -> None:
 def _put_in_place(scratch: Path, out: Path) -> None:
     """Rename what was written to where it belongs: a new folder at once, in an old one part by part."""
     if not out.exists() or not any(out.iterdir()):
-        os.replace(scratch, out)
+        scratch.replace(out)
         return
     for part in ("data", "README.md", MANIFEST):
         target = out / part
         if target.is_dir():
-            os.replace(target, scratch / f"old-{part}")
-        os.replace(scratch / part, target)
+            target.replace(scratch / f"old-{part}")
+        (scratch / part).replace(target)

@@ -49,9 +49,7 @@ def load_dataset(name: str, seed: int = 0, path: str | Path | None = None, **con
         raise IclBenchError(f"there is no dataset {name!r}; there are {', '.join(known)}")
     dataset, splits = known[name]
     if path is not None and (seed or config):
-        raise IclBenchError(
-            f"path = {str(path)!r} holds finished tables: leave out seed and {', '.join(config) or 'fields'}"
-        )
+        raise IclBenchError(f"path = {str(path)!r} holds finished tables: leave out seed and {', '.join(config) or 'fields'}")
     folder = None if path is None else Path(path)
     if folder is None and not seed and not config and (PACKAGE / MANIFEST).exists():
         folder = PACKAGE
@@ -61,9 +59,7 @@ def load_dataset(name: str, seed: int = 0, path: str | Path | None = None, **con
         tables = {split: read_table(folder / "data" / name / f"{split}.parquet", split) for split in splits}
     elif path is not None:
         if isinstance(path, Path) or str(path).count("/") != 1 or str(path).startswith((".", "/", "~")):
-            raise IclBenchError(
-                f"there is no folder {str(path)!r}; give a folder of tables or a Hub id like 'owner/name'"
-            )
+            raise IclBenchError(f"there is no folder {str(path)!r}; give a folder of tables or a Hub id like 'owner/name'")
         return load_from_hub(str(path), name)
     else:
         made = build(dataset, seed, config)

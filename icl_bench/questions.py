@@ -78,9 +78,7 @@ def items_of_world(world: World, closure: Closure, ask: Ask, distractors: Distra
             for fact in group:
                 yield Item(ask, tuple(fact._replace(object=other.object) for other in group), (fact,), None)
     for fact in _by_turns(candidates.values()):
-        others = (
-            distractors.near(fact, size - 1, both_sides=ask.count is not None) if left and fact not in asked else None
-        )
+        others = distractors.near(fact, size - 1, both_sides=ask.count is not None) if left and fact not in asked else None
         if others:
             left -= 1
             yield Item(ask, (fact, *(fact._replace(object=other) for other in others)), (fact,), None)

@@ -68,9 +68,7 @@ class Template:
 def wordings(world: str, name: str) -> tuple[tuple[Template, ...], ...]:
     """The wordings in `templates/<world>/<name>.txt`: for each, the templates of its parts."""
     lines = (templates_folder() / world / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    return tuple(
-        tuple(Template(part) for part in line.split(SEPARATOR)) for line in lines if line and not line.startswith("#")
-    )
+    return tuple(tuple(Template(part) for part in line.split(SEPARATOR)) for line in lines if line and not line.startswith("#"))
 
 
 @cache
@@ -97,7 +95,9 @@ class Values(dict[str, str]):
     """Values for slots. `Subject` is made from `subject` when a wording asks for it, and so for every name."""
 
     def __missing__(self, slot: str) -> str:
-        return capitalised(self[slot[:1].lower() + slot[1:]]) if slot[:1].isupper() else super().__getitem__(slot)
+        if not slot[:1].isupper():
+            raise KeyError(slot)
+        return capitalised(self[slot[:1].lower() + slot[1:]])
 
 
 def variables(world: World, fact: Fact) -> Values:

@@ -230,9 +230,7 @@ class WorldConfig(Frozen):
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
             if first["type"] == "extra_forbidden":
-                raise IclBenchError(
-                    f"{dataset} has no field {field!r}; its fields are {', '.join(cls.model_fields)}"
-                ) from None
+                raise IclBenchError(f"{dataset} has no field {field!r}; its fields are {', '.join(cls.model_fields)}") from None
             if not field:
                 raise IclBenchError(f"{dataset}: {first['msg'].removeprefix('Value error, ')}") from None
             reason = first["msg"].removeprefix("Value error, ")

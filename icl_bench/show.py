@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from icl_bench.loading import load_dataset
 from icl_bench.errors import IclBenchError
+from icl_bench.loading import load_dataset
 
 
 def show(name: str, question_id: str | None, seed: int = 0, path: Path | None = None, **config: Any) -> Iterator[str]:

@@ -160,7 +160,5 @@ def read_table(path: Path, split: str) -> pa.Table:
             f"{path} is not a readable Parquet file ({' '.join(str(error).split())[:120]}); generate it again"
         ) from None
     if table.schema.names != schema_of(split).names:
-        raise IclBenchError(
-            f"{path} has the columns {table.schema.names}, not {schema_of(split).names}; generate it again"
-        )
+        raise IclBenchError(f"{path} has the columns {table.schema.names}, not {schema_of(split).names}; generate it again")
     return table.cast(schema_of(split))

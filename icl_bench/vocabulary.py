@@ -1,10 +1,11 @@
 """Nonsense words for invented worlds: the names of entities, relations and categories.
 
 >>> Vocabulary(seed=0, slot=3).take(4)
-['jozam', 'pazid', 'yigot', 'ufraf']
+['jowot', 'pecir', 'yeken', 'ugelk']
 
 A dataset draws its words from a slot of its own. Two words of one slot are at least two edits (Levenshtein) apart, so
-that no single wrong letter turns a word into another; no word is in two slots of a seed.
+that no single wrong letter turns a word into another; no word is in two slots of a seed. An even and an odd seed share no
+word of words.txt, so that neighbouring worlds have nothing in common.
 
 How: a seed gives every letter a code, 1 to 24. One edit adds a code, removes one, or puts one in the place of another,
 so that it always changes the sum of a word's codes modulo 25. Slot k therefore holds the words of words.txt (four and
@@ -86,7 +87,8 @@ def _classes(seed: int) -> bytes:
 
 
 def _short(seed: int, slot: int) -> Iterator[str]:
-    pool = [word for word, residue in zip(_listed()[0], _classes(seed), strict=True) if residue == slot]
+    half = slice(seed % 2, None, 2)  # every other word of the list: neighbouring seeds share none
+    pool = [word for word, residue in zip(_listed()[0][half], _classes(seed)[half], strict=True) if residue == slot]
     return (pool[i] for i in stream(seed, "vocabulary", "listed", slot).order(len(pool)))
 
 

@@ -122,9 +122,7 @@ def main(cuss: Path) -> None:
     pieces = {word[i : i + 3] for word in words for i in range(len(word) - 2)}
     grown = re.compile(rf"([{CONSONANTS}][{VOWELS}]){{3}}[{FINALS}](?<!ed)")
     stems = {re.sub("(?<=^.{7})(s|ed)$", "", word) for word in known if 7 <= len(word) <= 9} | known | near
-    excluded = sorted(
-        w for w in stems if grown.fullmatch(w) and not fit(w) and all(w[i : i + 3] in pieces for i in range(5))
-    )
+    excluded = sorted(w for w in stems if grown.fullmatch(w) and not fit(w) and all(w[i : i + 3] in pieces for i in range(5)))
     for name, lines in ("words.txt", words), ("words_excluded.txt", excluded):
         (PACKAGE / name).write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
         print(f"{name}: {len(lines)} words")

@@ -42,9 +42,7 @@ RULES = [
     "r(Y, X) :- r(X, Y).",
 ]
 FACTS = st.lists(
-    st.builds(Fact, st.sampled_from("pqr"), st.sampled_from("abcd"), st.sampled_from("abcd")).filter(
-        lambda f: f[1] != f[2]
-    ),
+    st.builds(Fact, st.sampled_from("pqr"), st.sampled_from("abcd"), st.sampled_from("abcd")).filter(lambda f: f[1] != f[2]),
     unique=True,
     max_size=6,
 )
@@ -69,9 +67,7 @@ def test_proofs_hold_and_are_minimal_on_trees(facts, texts):
         assert len(proof) <= closure.hops(fact)
         assert closure.stated(fact) == (fact in facts)
         if len(proof) <= 2:  # no smaller set of stated facts proves it
-            assert not any(
-                fact in Closure(subset, rules) for size in range(len(proof)) for subset in combinations(facts, size)
-            )
+            assert not any(fact in Closure(subset, rules) for size in range(len(proof)) for subset in combinations(facts, size))
 
 
 @pytest.mark.parametrize("name", ["reversal", "syllogism", "semantic_structure"])

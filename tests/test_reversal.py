@@ -51,9 +51,7 @@ def test_exact_texts():
     assert sentence(world, Fact("more_dangerous", "femp", "glon")) == "Femp are more dangerous than glon."
     assert sentence(world, Fact("less_bright", "femp", "glon")) == "Femp are less bright than glon."
     first = wordings("reversal", "documents")[0][0]
-    assert (
-        first.fill({"statement_1": "femp are brighter than glon"}) == "Did you know that femp are brighter than glon."
-    )
+    assert first.fill({"statement_1": "femp are brighter than glon"}) == "Did you know that femp are brighter than glon."
     prompt, choice = wordings("reversal", "questions/reversal")[0]
     assert prompt.fill(names) == "femp are"
     assert choice.fill({"relation": "less dangerous", "object": "femp"}) == "less dangerous than femp."
@@ -85,9 +83,7 @@ def test_reverse_fraction_states_facts_both_ways_and_leaves_them_out_of_the_test
 
 
 def test_more_documents_than_wordings():
-    with pytest.raises(
-        IclBenchError, match="41 documents for each fact, but there are 40 wordings; ask for 40 or fewer"
-    ):
+    with pytest.raises(IclBenchError, match="41 documents for each fact, but there are 40 wordings; ask for 40 or fewer"):
         build("reversal", 0, {"facts": 2, "documents_per_fact": 41})
 
 

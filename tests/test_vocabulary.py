@@ -16,7 +16,7 @@ from icl_bench.vocabulary import CAPACITY, SLOTS, Vocabulary
 
 SEEDS = st.integers(0, 2**63)
 SLOT_NUMBERS = st.integers(0, SLOTS - 1)
-PAST_THE_LIST = 5_000  # words: the short ones of any slot and more than a thousand grown ones
+PAST_THE_LIST = 5_000  # words: the short ones of any slot and thousands of grown ones
 
 
 @cache
@@ -68,10 +68,10 @@ def close_pairs(words: Iterable[str]) -> set[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("seed", "slot", "words"),
     [
-        (0, 0, ["yurun", "newit", "goget", "gitig", "gameb"]),
-        (0, 3, ["jozam", "pazid", "yigot", "ufraf", "yeguf"]),
-        (1, 3, ["hikud", "tiwot", "furub", "vojur", "sovib"]),
-        (2**40, 15, ["gabil", "docom", "nisak", "ciluf", "visif"]),
+        (0, 0, ["yupan", "nibod", "gitek", "gijum", "fupug"]),
+        (0, 3, ["jowot", "pecir", "yeken", "ugelk", "yafom"]),
+        (1, 3, ["hevut", "tesuf", "fobit", "vokar", "sizot"]),
+        (2**40, 15, ["gakel", "ditid", "noant", "cidam", "vojal"]),
     ],
 )
 def test_first_words(seed: int, slot: int, words: list[str]) -> None:
@@ -81,7 +81,7 @@ def test_first_words(seed: int, slot: int, words: list[str]) -> None:
 def test_first_grown_words() -> None:
     words = Vocabulary(seed=0, slot=3).take(PAST_THE_LIST)
     short = [word for word in words if len(word) < 6]
-    assert 2_500 < len(short) < 4_500
+    assert 1_200 < len(short) < 2_200
     assert words[: len(short)] == short, "grown words come after the others"
     assert words[len(short) :][:3] == ["tisowuc", "nizoteg", "sesakov"]
 
@@ -150,7 +150,7 @@ def test_fewer_words_are_the_first_of_more(seed: int, slot: int, sizes: list[int
 def test_what_the_caller_does_with_the_words_changes_no_later_ones() -> None:
     vocabulary = Vocabulary(seed=0, slot=3)
     vocabulary.take(5).clear()
-    assert vocabulary.take(1) == ["jozam"]
+    assert vocabulary.take(1) == ["jowot"]
 
 
 def test_a_full_slot() -> None:
@@ -161,11 +161,10 @@ def test_a_full_slot() -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(SEEDS, SLOT_NUMBERS)
-def test_neighbouring_seeds_have_their_own_words_and_order(seed: int, slot: int) -> None:
-    one, other = (Vocabulary(seed + i, slot).take(500) for i in (0, 1))
-    shared = set(one) & set(other)
-    assert len(shared) < 50
-    assert one[:20] != other[:20]
+def test_neighbouring_seeds_share_no_word(seed: int, slot: int) -> None:
+    one, other = ({w for k in (slot, (slot + 1) % SLOTS) for w in Vocabulary(seed + i, k).take(1_200)} for i in (0, 1))
+    assert {len(word) for word in one | other} == {4, 5}
+    assert not one & other
 
 
 def test_asking_for_too_many() -> None:

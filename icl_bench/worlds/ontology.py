@@ -114,9 +114,7 @@ def _category(path: Path, name: str, entry: object, relations: Mapping[str, Verb
     own: list[tuple[str, str]] = []
     for key, words in entry.items():
         if key not in keys:
-            raise IclBenchError(
-                f"ontology {path}: category {name!r} has an unknown key {key!r}; known: {', '.join(keys)}"
-            )
+            raise IclBenchError(f"ontology {path}: category {name!r} has an unknown key {key!r}; known: {', '.join(keys)}")
         if key == "parent":
             continue
         if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
@@ -149,18 +147,14 @@ def _check(path: Path, ontology: Ontology) -> None:
     inverses = Counter([*ontology.relations, *(verb.inverse for verb in ontology.relations.values())])
     clashes = [name for name, times in inverses.items() if times > 1]
     if clashes:
-        raise IclBenchError(
-            f"ontology {path}: relation name {clashes[0]!r} is used twice; relations and inverses must differ"
-        )
+        raise IclBenchError(f"ontology {path}: relation name {clashes[0]!r} is used twice; relations and inverses must differ")
     for name, category in names.items():
         words = [(name, "category"), *((word, key) for key, word in category.own if key in PROPERTIES)]
         for word, role in words:
             if any(mark in word for mark in ",()|{}") or word != word.strip():
                 raise fault(name, f"has the word {word!r}; words may not hold any of , ( ) | {{ }}")
             if roles.setdefault(word, role) != role:
-                raise fault(
-                    name, f"uses {word!r} as {role}, but it is a {roles[word]} elsewhere; give one of them another word"
-                )
+                raise fault(name, f"uses {word!r} as {role}, but it is a {roles[word]} elsewhere; give one of them another word")
         if category.parent is not None and position[category.parent] > position[name]:
             raise fault(name, f"stands before its parent {category.parent!r}; put parents first")
         if len(set(category.own)) < len(category.own):

@@ -41,7 +41,7 @@ INVERSES = {"is_a": "includes", "is": "is_true_of", "can": "is_done_by", "has": 
 class Config(WorldConfig):
     """The sizes of a semantic_structure world."""
 
-    n_categories: Positive | None = None
+    n_categories: int | None = Field(default=None, ge=1, le=100_000)
     """Categories: fewer than the ontology has prunes it at random, more samples a random one with its statistics
     (default: the ontology as it is)."""
     ontology: str | None = None
@@ -91,9 +91,7 @@ def _lexicon(ontology: Ontology, config: Config, words: Callable[[int], list[str
     if config.vocabulary == "english":
         return {term: term for term in roles}
     plural = {"category": "s", "has": "s"}
-    return {
-        term: word + plural.get(role, "") for (term, role), word in zip(roles.items(), words(len(roles)), strict=True)
-    }
+    return {term: word + plural.get(role, "") for (term, role), word in zip(roles.items(), words(len(roles)), strict=True)}
 
 
 def _relations(ontology: Ontology, config: Config, lexicon: dict[str, str]) -> dict[str, Relation]:
@@ -160,9 +158,7 @@ def sample(config: Config, seed: int, words: Callable[[int], list[str]]) -> Worl
             facts.append(fact)
             if name in held_out:
                 continue
-            if stream(seed, "semantic_structure", "both directions", *fact).below(1 << 32) < config.reverse_fraction * (
-                1 << 32
-            ):
+            if stream(seed, "semantic_structure", "both directions", *fact).below(1 << 32) < config.reverse_fraction * (1 << 32):
                 facts.append(Fact(relations[key].inverse, fact.object, fact.subject))
         # no article is about a held-out category, nor is its one fact told with those of its parent
         bundles.append(Bundle(tuple(facts), () if name in held_out else (lexicon[name],)))
