@@ -25,20 +25,22 @@ class Distractors:
     """
 
     def __init__(self, world: World, closure: Closure, frequency: Mapping[str, int]) -> None:
-        self._world, self._closure, self._frequency = world, closure, frequency
+        self._world, self._frequency = world, frequency
         objects: dict[str, set[str]] = defaultdict(set)
-        for fact in closure:
-            objects[fact.relation].add(fact.object)
+        related: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for relation, subject, object_ in closure:
+            objects[relation].add(object_)
+            related[relation, subject].add(object_)
+            related[relation, object_].add(subject)
         self._objects = {name: sorted(found, key=lambda word: (frequency[word], word)) for name, found in objects.items()}
-        self._bundles: dict[str, set[int]] = defaultdict(set)
-        for b, bundle in enumerate(world.bundles):
-            for fact in bundle.facts:
-                self._bundles[fact.subject].add(b)
-                self._bundles[fact.object].add(b)
-
-    def _told_together(self, one: str, other: str) -> bool:
-        """Does some bundle name both, so that documents do?"""
-        return not self._bundles[one].isdisjoint(self._bundles[other])
+        self._related = related
+        """(relation, entity) -> the entities that it is related to, in either direction"""
+        self._together: dict[str, set[str]] = defaultdict(set)
+        """entity -> the entities that a bundle names with it, so that documents do"""
+        for bundle in world.bundles:
+            named = {entity for fact in bundle.facts for entity in fact[1:]}
+            for entity in named:
+                self._together[entity] |= named
 
     def may_replace(self, gold: Fact, other: str) -> bool:
         """May the object of a gold give way to another?
@@ -47,12 +49,10 @@ class Distractors:
         gold's object together with its subject, they may not tell the other's either: it would stand out.
         """
         relation, subject, object_ = gold
-        return (
-            subject != other
-            and Fact(relation, subject, other) not in self._closure
-            and Fact(relation, other, subject) not in self._closure
-            and (not self._told_together(subject, other) or self._told_together(subject, object_))
-        )
+        if other == subject or other in self._related[relation, subject]:
+            return False
+        together = self._together[subject]
+        return other not in together or object_ in together
 
     def groups(self, facts: Sequence[Fact], size: int) -> Iterator[list[Fact]]:
         """Groups of facts of one relation in which every object is false of every other subject. What fits none is left."""

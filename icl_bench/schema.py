@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -21,6 +22,12 @@ from icl_bench.errors import IclBenchError
 def short_id(text: str) -> str:
     """16 hexadecimal digits of SHA-256: the id of whatever has this content."""
     return sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1 << 14)
+def _fact_id(fact: Fact) -> str:
+    """Facts are named again and again: in documents, proofs and tables."""
+    return short_id(str(fact))
 
 
 class Fact(NamedTuple):
@@ -36,7 +43,7 @@ class Fact(NamedTuple):
     @property
     def id(self) -> str:
         """The first 16 hexadecimal digits of the SHA-256 of `str(fact)`."""
-        return short_id(str(self))
+        return _fact_id(self)
 
 
 class Rule(NamedTuple):

@@ -12,7 +12,9 @@ all below it. A seed maps every noun, adjective and verb to a nonsense word.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -56,8 +58,8 @@ class Config(WorldConfig):
     """The most statements in a document."""
     qa_fraction: Share = 0.125
     """Share of the documents that are questions and answers."""
-    holdout: Count = 12
-    """Held-out leaf categories: training tells their parent only."""
+    holdout: Count | None = None
+    """Held-out leaf categories: training tells their parent only (default: 12 of 110, and in this proportion)."""
     reverse_fraction: Share = 0.2
     """Share of the facts that is stated in both directions, and so not asked as a reversal."""
     questions: Positive = 300
@@ -113,24 +115,22 @@ def _held_out(ontology: Ontology, config: Config, seed: int) -> set[str]:
     """Leaves with a grandparent and a sibling that stays, drawn by turns from the branches (the level below the roots)."""
     below = ontology.children()
     stay = {parent: len(children) for parent, children in below.items()}
-    queue = stream(seed, "semantic_structure", "holdout").shuffled(
-        [name for name in ontology.categories if name not in below and len(ontology.ancestors(name)) > 1]
-    )
+    branches: dict[str, list[str]] = defaultdict(list)
+    for name in stream(seed, "semantic_structure", "holdout").shuffled(list(ontology.categories)):
+        if name not in below and len(ontology.ancestors(name)) > 1:
+            branches[ontology.ancestors(name)[-2]].append(name)
+    wanted = round(0.11 * len(ontology.categories)) if config.holdout is None else config.holdout
     chosen: list[str] = []
-    while len(chosen) < config.holdout:
-        branches: set[str] = set()
-        for name in queue:
-            parent, branch = ontology.categories[name].parent, ontology.ancestors(name)[-2]
-            if len(chosen) < config.holdout and branch not in branches and stay[parent] > 1:
-                chosen.append(name)
-                branches.add(branch)
-                stay[parent] -= 1
-        queue = [name for name in queue if name not in chosen]
-        if not branches:
-            raise IclBenchError(
-                f"semantic_structure.holdout = {config.holdout}: only {len(chosen)} leaf categories can be held out; "
-                f"ask for {len(chosen)} or fewer"
-            )
+    for name in chain.from_iterable(zip_longest(*branches.values())):
+        parent = ontology.categories[name].parent if name else None
+        if name and len(chosen) < wanted and stay[parent] > 1:
+            chosen.append(name)
+            stay[parent] -= 1
+    if config.holdout is not None and len(chosen) < wanted:
+        raise IclBenchError(
+            f"semantic_structure.holdout = {wanted}: only {len(chosen)} leaf categories can be held out; "
+            f"ask for {len(chosen)} or fewer"
+        )
     return set(chosen)
 
 
