@@ -8,6 +8,7 @@ that fit no group have distractors of their own, drawn from the objects just bel
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -15,6 +16,37 @@ from itertools import islice
 from icl_bench.closure import Closure
 from icl_bench.schema import Fact, World
 from icl_bench.streams import stream
+
+
+_PATIENCE = 200  # golds that are tried for a group before its first fact is given up
+
+
+class _Ring:
+    """Words in an order, of which some are gone."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._before: dict[str, str | None] = dict(zip(words, [None, *words], strict=False))
+        self._after: dict[str, str | None] = dict(zip(words, [*words[1:], None], strict=True))
+
+    def remove(self, word: str) -> None:
+        before, after = self._before.pop(word), self._after.pop(word)
+        if before is not None:
+            self._after[before] = after
+        if after is not None:
+            self._before[after] = before
+
+    def around(self, word: str, frequency: Mapping[str, int]) -> Iterator[str]:
+        """The other words, those that are nearest in frequency first."""
+        before, after = self._before[word], self._after[word]
+        while before is not None or after is not None:
+            down = frequency[word] - frequency[before] if before is not None else None
+            up = frequency[after] - frequency[word] if after is not None else None
+            if before is not None and (up is None or (down is not None and down <= up)):
+                yield before
+                before = self._before[before]
+            elif after is not None:
+                yield after
+                after = self._after[after]
 
 
 class Distractors:
@@ -55,24 +87,35 @@ class Distractors:
         return other not in together or object_ in together
 
     def groups(self, facts: Sequence[Fact], size: int) -> Iterator[list[Fact]]:
-        """Groups of facts of one relation in which every object is false of every other subject. What fits none is left."""
-        by_object: dict[str, list[Fact]] = defaultdict(list)
+        """Groups of facts of one relation in which every object is false of every other subject. What fits none is left.
+
+        A group begins with a gold that is left most often, since that is the hardest to place, and goes on with the golds that
+        are nearest to it in frequency.
+        """
+        left: dict[str, list[Fact]] = defaultdict(list)
         for fact in facts:
-            by_object[fact.object].append(fact)
-        while len(by_object) >= size:
-            # golds that are left most often first: they are the hardest to place
-            first = max(by_object, key=lambda name: len(by_object[name]))
-            group = [by_object[first][0]]
-            for name in sorted(by_object, key=lambda name: abs(self._frequency[name] - self._frequency[first])):
-                if name != first:
-                    group.extend(islice((fact for fact in by_object[name] if self._fits(fact, group)), 1))
+            left[fact.object].append(fact)
+        neighbours = _Ring(sorted(left, key=lambda word: (self._frequency[word], word)))
+        most = [(-len(found), i, word) for i, (word, found) in enumerate(left.items())]
+        heapq.heapify(most)
+        while most:
+            times, i, word = heapq.heappop(most)
+            if -times != len(left[word]):
+                if left[word]:
+                    heapq.heappush(most, (-len(left[word]), i, word))
+                continue
+            group = left[word][:1]
+            for other in islice(neighbours.around(word, self._frequency), _PATIENCE):
+                group.extend(islice((fact for fact in left[other] if self._fits(fact, group)), 1))
                 if len(group) == size:
                     yield group
                     break
             for fact in group if len(group) == size else group[:1]:
-                by_object[fact.object].remove(fact)
-                if not by_object[fact.object]:
-                    del by_object[fact.object]
+                left[fact.object].remove(fact)
+                if not left[fact.object]:
+                    neighbours.remove(fact.object)
+            if left[word]:
+                heapq.heappush(most, (-len(left[word]), i, word))
 
     def _fits(self, fact: Fact, group: Iterable[Fact]) -> bool:
         return all(

@@ -249,6 +249,6 @@ def test_sizes_that_do_not_fit(fields, message):
 
 
 def test_the_default_holdout_goes_with_the_size():
-    for size, expected in ((40, 4), (110, 12), (1000, 110)):
+    for size, expected in ((40, 4), (110, 12), (1000, 12)):
         world = build("semantic_structure", 0, {"n_categories": size}).world
         assert abs(sum(not bundle.terms for bundle in world.bundles) - expected) <= 2

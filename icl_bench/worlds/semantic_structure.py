@@ -59,7 +59,7 @@ class Config(WorldConfig):
     qa_fraction: Share = 0.125
     """Share of the documents that are questions and answers."""
     holdout: Count | None = None
-    """Held-out leaf categories: training tells their parent only (default: 12 of 110, and in this proportion)."""
+    """Held-out leaf categories: training tells their parent only (default: 12, fewer in a small ontology)."""
     reverse_fraction: Share = 0.2
     """Share of the facts that is stated in both directions, and so not asked as a reversal."""
     questions: Positive = 300
@@ -119,7 +119,7 @@ def _held_out(ontology: Ontology, config: Config, seed: int) -> set[str]:
     for name in stream(seed, "semantic_structure", "holdout").shuffled(list(ontology.categories)):
         if name not in below and len(ontology.ancestors(name)) > 1:
             branches[ontology.ancestors(name)[-2]].append(name)
-    wanted = round(0.11 * len(ontology.categories)) if config.holdout is None else config.holdout
+    wanted = min(12, len(ontology.categories) // 9) if config.holdout is None else config.holdout
     chosen: list[str] = []
     for name in chain.from_iterable(zip_longest(*branches.values())):
         parent = ontology.categories[name].parent if name else None
