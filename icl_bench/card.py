@@ -11,7 +11,7 @@ import yaml
 from icl_bench.errors import IclBenchError
 from icl_bench.rendering import Template
 from icl_bench.shallow import baselines, one_hop_apart
-from icl_bench.tables import FACTS, ROWS, docstrings, read_table, schema_of
+from icl_bench.tables import docstrings, read_table, schema_of
 from icl_bench.version import __version__
 
 _MOST_ROWS = 50_000  # beyond this, shallow baselines are left to `icl-bench audit`
@@ -134,7 +134,6 @@ def card(folder: Path, manifest: dict[str, Any]) -> str:
     Raises:
         IclBenchError: a dataset has no text in `data_cards/`.
     """
-    meanings = docstrings()
     sections = []
     for name, entry in manifest["datasets"].items():
         if not (cards_folder() / f"{name}.md").exists():
@@ -152,16 +151,17 @@ def card(folder: Path, manifest: dict[str, Any]) -> str:
         }
         sections.append(_text(name, values) + "\n" + _text("dataset", values))
 
-    def columns(schema: Any) -> str:
-        return _table(["column", "type", "meaning"], [[f"`{f.name}`", str(f.type), meanings[f.name]] for f in schema])
+    def columns(split: str) -> str:
+        meanings = docstrings(split)
+        return _table(["column", "type", "meaning"], [[f"`{f.name}`", str(f.type), meanings[f.name]] for f in schema_of(split)])
 
     body = _text(
         "card",
         {
             "version": __version__,
             "seed": str(manifest["seed"]),
-            "row_columns": columns(ROWS),
-            "fact_columns": columns(FACTS),
+            "row_columns": columns("train"),
+            "fact_columns": columns("facts"),
             "sections": "\n\n".join(sections),
         },
     )

@@ -65,10 +65,10 @@ def config_of(name: str, split: str) -> str:
     return f"{name}_facts" if split == "facts" else name
 
 
-def docstrings() -> dict[str, str]:
-    """What each column means, from the docstrings of the records."""
+def docstrings(split: str) -> dict[str, str]:
+    """What each column of a split means, from the docstrings of the records."""
     found: dict[str, str] = {}
-    for model in (Document, Question, FactRow):
+    for model in (FactRow,) if split == "facts" else (Document, Question):
         for field, info in model.model_fields.items():
             found.setdefault(field, info.description or "")
     return found
