@@ -25,8 +25,10 @@ data: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/generation.py
 
+# The word list anew, once in a lifetime. CUSS is the index.js of the npm package cuss (see the script).
 vocabulary: $(VENV)/.vocabulary
-	$(BIN)/python scripts/build_vocabulary.py
+	test -f "$(CUSS)" || { echo 'make vocabulary CUSS=path/to/cuss/index.js'; exit 2; }
+	$(BIN)/python scripts/build_vocabulary.py $(CUSS)
 
 clean:
 	rm -rf $(VENV) build dist

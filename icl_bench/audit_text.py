@@ -108,20 +108,26 @@ class Leaks:
                 yield from (f"says {answer.strip()!r}" for answer in sorted(self._verbatim[entity][other]) if answer in text)
 
     def pair_faults(self, row: Row) -> Iterator[str]:
-        """Sentences with both entities of an asked fact, in a document that states nothing of these two.
+        """Sentences with both entities of an asked fact, in a document that states nothing of these two in this order.
 
-        A sentence that names all the entities of its document, three or more, is its list of terms and tells of no two.
+        Every wording names the subject of what it states before the object, so a sentence that names the entities of an
+        asked fact in its order states it, unless the document states another fact of the two in that order. A sentence that
+        names all the entities of its document, three or more, is its list of terms and tells of no two.
         """
         facts = [self._truth.table[one].fact for one in row["facts"] if one in self._truth.table]
-        stated = {frozenset(fact[1:]) for fact in facts}
-        terms = frozenset().union(*stated)
+        stated = {fact[1:] for fact in facts}
+        together = {frozenset(pair) for pair in stated}
+        terms = frozenset().union(*together)
         for sentence in sentences(row):
             found = self._spot(words(sentence))
             if len(terms) > 2 and found >= terms:
                 continue
             for entity in sorted(found & self._asked.keys()):
                 for other in sorted(found & self._asked[entity]):
-                    if frozenset((entity, other)) not in stated:
+                    about = plain(sentence)
+                    if frozenset((entity, other)) not in together or (
+                        (entity, other) not in stated and about.index(plain(entity)) < about.index(plain(other))
+                    ):
                         yield f"names {entity!r} and {other!r}, which a test question is about, in {sentence.strip()!r}"
 
     def holdout_faults(self, row: Row) -> Iterator[str]:

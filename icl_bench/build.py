@@ -83,6 +83,9 @@ def _as_a_whole(world: World, config: WorldConfig) -> Dataset:
     items: dict[str, list[Item]] = {"validation": [], "test": []}
     for ask in world.asks:
         items[ask.split].extend(items_of_world(world, closure, ask, distractors))
+    for split, found in items.items():
+        if not found:
+            raise IclBenchError(f"{world.name}: a world of this size has no questions for {split}; make it larger")
     needed = {premise for split in items.values() for item in split for premise in closure.proof(item.golds[0])}
     told = {fact for plan in planned for fact in plan.facts}
     never = {fact for bundle in world.bundles for fact in bundle.facts if fact not in told}

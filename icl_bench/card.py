@@ -51,9 +51,9 @@ def _metadata(folder: Path, manifest: dict[str, Any]) -> str:
                 "dataset_size": 0,
             },
         )
-        described["splits"].append({"name": split, "num_bytes": size, "num_examples": entry["rows"]})
+        described["splits"].append({"name": split, "num_bytes": entry["bytes"], "num_examples": entry["rows"]})
         described["download_size"] += size
-        described["dataset_size"] += size
+        described["dataset_size"] += entry["bytes"]
         total += entry["rows"]
     sizes = [("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7)]
     metadata = {

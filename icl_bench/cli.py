@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -38,7 +39,7 @@ def _fields(settings: list[str]) -> dict[str, dict[str, Any]]:
             raise IclBenchError(f"--set {setting!r}: write it as dataset.field=value, such as reversal.facts=1000")
         try:
             fields.setdefault(dataset, {})[field] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             raise IclBenchError(f"--set {setting!r}: {value!r} is not a number, a word or a list") from None
     return fields
 
@@ -92,7 +93,7 @@ def audit(path: Annotated[Path, typer.Argument(help="A folder that generate made
     checks = check(path)
     table = Table("dataset", "check", "", "detail")
     for entry in checks:
-        table.add_row(entry.dataset, entry.name, "pass" if entry.passed else "[red]FAIL[/red]", entry.detail)
+        table.add_row(entry.dataset, entry.name, "pass" if entry.passed else "[red]FAIL[/red]", escape(entry.detail))
     Console().print(table)
     failed = sum(not entry.passed for entry in checks)
     typer.echo(f"{len(checks) - failed} checks passed, {failed} failed")
@@ -140,7 +141,7 @@ def demo(
     """Generate a fresh world, audit it, and score an n-gram learner on it in every condition."""
     from icl_bench.demo import demo as run
 
-    run(seed, out)
+    raise typer.Exit(0 if run(seed, out) else 1)
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ from icl_bench.closure import Closure
 from icl_bench.schema import Fact, World
 from icl_bench.streams import stream
 
-
 _PATIENCE = 200  # golds that are tried for a group before its first fact is given up
 
 
@@ -53,10 +52,10 @@ class Distractors:
     """What may stand beside a gold answer.
 
     Args:
-        frequency: in how many statements of the training text each entity occurs.
+        frequency: how often the training text tells (relation, entity) with the entity as object.
     """
 
-    def __init__(self, world: World, closure: Closure, frequency: Mapping[str, int]) -> None:
+    def __init__(self, world: World, closure: Closure, frequency: Mapping[tuple[str, str], int]) -> None:
         self._world, self._frequency = world, frequency
         objects: dict[str, set[str]] = defaultdict(set)
         related: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -64,7 +63,7 @@ class Distractors:
             objects[relation].add(object_)
             related[relation, subject].add(object_)
             related[relation, object_].add(subject)
-        self._objects = {name: sorted(found, key=lambda word: (frequency[word], word)) for name, found in objects.items()}
+        self._objects = {name: self._by_frequency(name, found) for name, found in objects.items()}
         self._related = related
         """(relation, entity) -> the entities that it is related to, in either direction"""
         self._together: dict[str, set[str]] = defaultdict(set)
@@ -73,6 +72,9 @@ class Distractors:
             named = {entity for fact in bundle.facts for entity in fact[1:]}
             for entity in named:
                 self._together[entity] |= named
+
+    def _by_frequency(self, relation: str, words: Iterable[str]) -> list[str]:
+        return sorted(words, key=lambda word: (self._frequency[relation, word], word))
 
     def may_replace(self, gold: Fact, other: str) -> bool:
         """May the object of a gold give way to another?
@@ -95,7 +97,9 @@ class Distractors:
         left: dict[str, list[Fact]] = defaultdict(list)
         for fact in facts:
             left[fact.object].append(fact)
-        neighbours = _Ring(sorted(left, key=lambda word: (self._frequency[word], word)))
+        relation = facts[0].relation if facts else ""
+        frequency = {word: self._frequency[relation, word] for word in left}
+        neighbours = _Ring(self._by_frequency(relation, left))
         most = [(-len(found), i, word) for i, (word, found) in enumerate(left.items())]
         heapq.heapify(most)
         while most:
@@ -105,7 +109,7 @@ class Distractors:
                     heapq.heappush(most, (-len(left[word]), i, word))
                 continue
             group = left[word][:1]
-            for other in islice(neighbours.around(word, self._frequency), _PATIENCE):
+            for other in islice(neighbours.around(word, frequency), _PATIENCE):
                 group.extend(islice((fact for fact in left[other] if self._fits(fact, group)), 1))
                 if len(group) == size:
                     yield group

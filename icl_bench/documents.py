@@ -57,10 +57,15 @@ def _repeated(world: World, telling: Repeated) -> Iterator[Plan]:
         raise IclBenchError(
             f"{world.name}: {telling.times} documents for each fact, but there are {known} wordings; ask for {known} or fewer"
         )
+    told = [
+        (b, facts)
+        for b, bundle in enumerate(world.bundles)
+        for facts in ([bundle.facts] if telling.together else [(fact,) for fact in bundle.facts])
+    ]
     for index in range(telling.times):
-        for b, bundle in enumerate(world.bundles):
-            for facts in [bundle.facts] if telling.together else [(fact,) for fact in bundle.facts]:
-                yield Plan(index, telling.kind, b, facts)
+        # every round in an order of its own: what stands next to a document says nothing about it
+        for i in stream(world.seed, world.name, "round", index).order(len(told)):
+            yield Plan(index, telling.kind, *told[i])
 
 
 def _articles(world: World, telling: Articles) -> Iterator[Plan]:
@@ -69,11 +74,15 @@ def _articles(world: World, telling: Articles) -> Iterator[Plan]:
     topics = _rounds(world, "topics", [b for b, bundle in enumerate(world.bundles) if bundle.terms])
     chunks = _rounds(world, "chunks", [chunk for bundle in world.bundles for chunk in _chunks(bundle.facts)])
     waiting: list[tuple[Fact, ...]] = []
+    first = [0] * len(world.bundles)
     for index in range(telling.documents):
         draws = stream(world.seed, world.name, "document", index)
         length = min(least + draws.below(most - least + 1), len(every))
         topic = next(topics)
-        told = dict.fromkeys(draws.shuffled(world.bundles[topic].facts)[:length])
+        own = world.bundles[topic].facts
+        # a document that is too short for its topic goes on where the last one on it stopped
+        own, first[topic] = (*own[first[topic] :], *own[: first[topic]])[:length], (first[topic] + length) % len(own)
+        told = dict.fromkeys(draws.shuffled(own))
         passed: list[tuple[Fact, ...]] = []
         while len(told) < length:
             chunk = waiting.pop(0) if waiting else next(chunks)
@@ -82,7 +91,7 @@ def _articles(world: World, telling: Articles) -> Iterator[Plan]:
             rest = tuple(fact for fact in chunk if fact not in told)
             if rest:  # cut off by the end of the document: first in the next one
                 passed.append(rest)
-        waiting = passed
+        waiting = passed + waiting
         qa = int((index + 1) * telling.qa_fraction) > int(index * telling.qa_fraction)
         yield Plan(index, "qa" if qa else "article", topic, tuple(told))
 
@@ -146,15 +155,15 @@ def _article(world: World, plan: Plan) -> tuple[str, tuple[int, ...]]:
     return split_sentences((STOP + style["joiner"]).join(parts))
 
 
-def statements_of(world: World, told: Iterable[Plan]) -> Counter[str]:
-    """In how many statements of the training text each entity occurs."""
+def statements_of(world: World, told: Iterable[Plan]) -> Counter[tuple[str, str]]:
+    """How often the training text tells (relation, entity) with the entity as object, also by the inverse relation."""
     uses: Counter[Fact] = Counter()
     for plan in told:
         uses.update(plan.facts)
-    found: Counter[str] = Counter()
+    found: Counter[tuple[str, str]] = Counter()
     for fact, times in uses.items():
-        found[fact.subject] += times
-        found[fact.object] += times
+        found[fact.relation, fact.object] += times
+        found[world.relations[fact.relation].inverse, fact.subject] += times
     return found
 
 

@@ -7,6 +7,7 @@ All its options are lm-eval's own.
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -26,7 +27,8 @@ def run(arguments: list[str]) -> int:
         arguments: such as `["--model", "icl-ngram"]`. Without --tasks all of ours; --include_path adds to our tasks.
 
     Returns:
-        The exit status: 0, or 2 for bad input (described in one line on the standard error).
+        The exit status: 0, or 2 for bad input (described in one line on the standard error; with LMEVAL_LOG_LEVEL=DEBUG
+        in the environment, what lm-eval raises is not caught).
     """
     from lm_eval._cli import HarnessCLI
     from lm_eval.utils import setup_logging
@@ -41,8 +43,11 @@ def run(arguments: list[str]) -> int:
         namespace = cli.parse_args()
         _add_tasks(namespace)
         cli.execute(namespace)
-    except IclBenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, KeyError, OSError, ImportError) as error:  # what lm-eval raises for bad input; ours is a ValueError
+        if not isinstance(error, IclBenchError) and os.environ.get("LMEVAL_LOG_LEVEL", "").upper() == "DEBUG":
+            raise
+        text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+        print(f"icl-bench: {text or type(error).__name__}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # --help, or an option that lm-eval does not have
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)

@@ -17,6 +17,8 @@ from icl_bench.version import __version__
 from icl_bench.worlds import WORLDS
 
 T = TypeVar("T")
+PARTS = ("data", "README.md", MANIFEST)
+"""What a folder of tables holds."""
 Progress = Callable[[str, int], None]
 """Called with the name of a table and the number of rows written to it so far."""
 
@@ -28,7 +30,7 @@ def generate(
     fields: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress = lambda table, rows: None,
 ) -> None:
-    """Write a folder of tables; a folder that `generate` made before is replaced, its other files are kept.
+    """Write a folder of tables. In a folder that `generate` made before, data/, README.md and manifest.json are replaced.
 
     Args:
         names: datasets; none means all.
@@ -44,8 +46,8 @@ def generate(
     if unused:
         raise IclBenchError(f"fields are set for {unused[0]!r}, which is not generated; datasets are {', '.join(names)}")
     made = {name: build(name, seed, fields.get(name)) for name in names}
-    _refuse_foreign(out)
     try:
+        _refuse_foreign(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as error:
@@ -82,6 +84,7 @@ def _counted(rows: Iterable[T], table: str, progress: Progress) -> Iterator[T]:
 
 
 def _refuse_foreign(out: Path) -> None:
+    """Raise IclBenchError if `out` holds what `generate` did not write; OSError if it cannot be looked at."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     try:
@@ -98,8 +101,17 @@ def _put_in_place(scratch: Path, out: Path) -> None:
     if not out.exists() or not any(out.iterdir()):
         scratch.replace(out)
         return
-    for part in ("data", "README.md", MANIFEST):
-        target = out / part
-        if target.is_dir():
-            target.replace(scratch / f"old-{part}")
-        (scratch / part).replace(target)
+    old = scratch / "old"
+    old.mkdir()
+    try:
+        for part in PARTS:
+            if (out / part).exists():
+                (out / part).replace(old / part)
+            (scratch / part).replace(out / part)
+    except BaseException:
+        for part in PARTS:  # as it was
+            if (old / part).exists():
+                if (out / part).exists():
+                    (out / part).replace(scratch / part)
+                (old / part).replace(out / part)
+        raise

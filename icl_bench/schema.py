@@ -216,8 +216,8 @@ class FactRow(Frozen):
     """ids of the stated facts that prove it, as few as possible (a stated fact proves itself)"""
 
 
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0, strict=True)]
+Count = Annotated[int, Field(ge=0, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

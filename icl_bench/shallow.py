@@ -160,11 +160,25 @@ def one_hop_apart(questions: Sequence[Row]) -> list[Row]:
     ]
 
 
+CHOICES_ALONE = {"longest", "shortest", "most frequent"}
+"""Learners that see nothing but the choices: they are right or wrong on all questions of the same answer together."""
+
+
+def _fair_groups(questions: Sequence[Row]) -> set[frozenset[str]]:
+    """Sets of choices of which each is the answer equally often."""
+    golds: defaultdict[frozenset[str], Counter[str]] = defaultdict(Counter)
+    for question in questions:
+        if len(question["answer"]) == 1:
+            golds[frozenset(question["choices"])][question["choices"][question["answer"][0]]] += 1
+    return {choices for choices, times in golds.items() if len(times) == len(choices) and len(set(times.values())) == 1}
+
+
 def measure(kind: str, name: str, learner: Learner, questions: Sequence[Row]) -> Baseline:
     """The expected accuracy of a learner that draws one of the choices it prefers."""
     right = chance = 0.0
+    fair = _fair_groups(questions) if name in CHOICES_ALONE else set()
     deviations: defaultdict[tuple[str, ...], float] = defaultdict(float)
-    for question in questions:
+    for number, question in enumerate(questions):
         choices, answer = question["choices"], question["answer"]
         picked = picks(learner(question))
         share = len(answer) / len(choices)
@@ -172,7 +186,11 @@ def measure(kind: str, name: str, learner: Learner, questions: Sequence[Row]) ->
         chance += share
         if len(choices) > 1:  # of a hypergeometric draw of the picks: more ties, less variance
             variance = share * (1 - share) * (len(choices) - len(picked)) / (len(picked) * (len(choices) - 1))
-            deviations[tuple(choices[index] for index in answer)] += sqrt(variance)
+            gold = tuple(choices[index] for index in answer)
+            if name not in CHOICES_ALONE:  # what it prefers differs from question to question
+                deviations[(*gold, str(number))] += sqrt(variance)
+            elif frozenset(choices) not in fair:  # in a fair group its score is certain
+                deviations[gold] += sqrt(variance)
     n = len(questions)
     return Baseline(kind, name, right / n, chance / n, sqrt(sum(one**2 for one in deviations.values())) / n, n)
 

@@ -1,4 +1,4 @@
-"""Rows to Parquet and back. The only importer of pyarrow.
+"""Rows to Parquet and back. (The audit reads Parquet by itself: a fault here cannot hide there.)
 
 A folder of tables holds `data/<config>/<split>.parquet`, `manifest.json` (version, seed, configuration and rules of every
 dataset, hashes of every table) and a card, `README.md`. It is a `datasets` repository: `load_dataset(folder, config)`.
@@ -96,8 +96,8 @@ def write_table(rows: Iterable[Row], path: Path, split: str) -> dict[str, Any]:
     """Write rows as they come, in constant memory.
 
     Returns:
-        The table's entry in the manifest: rows, sha256 of the file, rows_sha256 of what it says. The latter is the same
-        whatever library wrote the file.
+        The table's entry in the manifest: rows, bytes in memory, sha256 of the file, rows_sha256 of what it says. The latter
+        is the same whatever version of whatever library wrote the file.
     """
     schema = schema_of(split)
     names = schema.names
@@ -112,10 +112,12 @@ def write_table(rows: Iterable[Row], path: Path, split: str) -> dict[str, Any]:
             total += 1
             yield row
 
+    size = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in _batches(counted(), schema):
+            size += batch.nbytes
             writer.write_batch(batch)
-    return {"rows": total, "sha256": file_sha256(path), "rows_sha256": digest.hexdigest()}
+    return {"rows": total, "bytes": size, "sha256": file_sha256(path), "rows_sha256": digest.hexdigest()}
 
 
 def file_sha256(path: Path) -> str:

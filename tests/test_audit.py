@@ -220,7 +220,7 @@ def test_the_toy_folder_passes(toy: Folder, tmp_path: Path) -> None:
     checks = audit(tmp_path)
     assert [check for check in checks if not check.passed] == []
     assert len(checks) == len({check[:2] for check in checks})
-    assert {f"{check.dataset}: {check.name}" for check in checks} >= FAULTS.keys()
+    assert {f"{check.dataset}: {check.name}" for check in checks} >= {name for names in FAULTS for name in names.split(" & ")}
     details = {check[:2]: check.detail for check in checks}
     assert details["reversal", "closure"] == "40 facts"
     assert details["semantic_structure", "coverage"] == "3 facts that questions need"
@@ -375,11 +375,16 @@ FAULTS: dict[str, dict[str, Corrupt]] = {
         "sentences go back": change(TRAIN, 2, sentence_ends=[25, 20, 51]),
         "there is no sentence": change(TRAIN, 2, sentence_ends=[]),
     },
-    "reversal: verbatim leakage": {
+    "reversal: verbatim leakage & reversal: pair leakage": {
         "an answered question is in the text": say(REVERSED, 1, "GLON1 are: smaller than femp1!"),
+    },
+    "reversal: pair leakage": {
+        "an asked fact is told in words of its own": say(REVERSED, 1, "You may take it that glon1 have less of it than femp1."),
+    },
+    "reversal: verbatim leakage": {
         "a rephrasing is in the text": say(REVERSED, 1, "We saw that femp1 are larger than glon1."),
     },
-    "semantic_structure: verbatim leakage": {
+    "semantic_structure: verbatim leakage & semantic_structure: pair leakage": {
         "an asked fact is in the text as the table words it": say(TRAIN, 0, "Abmes, include gruds."),
     },
     "semantic_structure: pair leakage": {
@@ -410,7 +415,7 @@ CASES = [pytest.param(check, corrupt, id=name) for check, by in FAULTS.items() f
 def test_a_fault_is_found_by_its_check_alone(toy: Folder, tmp_path: Path, check: str, corrupt: Corrupt) -> None:
     corrupt(toy)
     toy.write(tmp_path)
-    assert failed(tmp_path) == {check}
+    assert failed(tmp_path) == set(check.split(" & "))
 
 
 @pytest.mark.parametrize("correct", [True, False])

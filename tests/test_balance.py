@@ -1,5 +1,6 @@
 """No shortcut: over a hundred seeds, learners that infer nothing are at chance on `test`, but where the card says why not."""
 
+import re
 from collections import defaultdict
 from math import sqrt
 
@@ -7,6 +8,7 @@ import pytest
 
 from icl_bench import WORLDS, build
 from icl_bench.audit_questions import Positions
+from icl_bench.documents import plans, statements_of
 from icl_bench.shallow import baselines, one_hop_apart
 
 # (dataset, kind, learner) -> the accuracy that the card explains. All others must be at chance.
@@ -47,3 +49,20 @@ def test_shallow_learners_over_a_hundred_seeds(name):
             assert low <= accuracy <= high, (key, accuracy)
         else:
             assert abs(right[key] - chance[key]) <= 3 * sqrt(variance[key]) + 1e-6, (key, accuracy, chance[key] / total[key])
+
+
+def test_choosing_what_is_told_most_often_in_the_relation():
+    """Exactly chance in groups; on category_holdout, where all that follows is asked, what the card says."""
+    right, total = defaultdict(float), defaultdict(int)
+    for seed in range(30):
+        dataset = build("semantic_structure", seed)
+        told = statements_of(dataset.world, plans(dataset.world))
+        for row in dataset.rows("test"):
+            claims = [re.fullmatch(r"(\w+)\(.*, (.*)\)", claim).groups() for claim in row.claims]
+            most = max(told[claim] for claim in claims)
+            best = {i for i, claim in enumerate(claims) if told[claim] == most}
+            right[row.kind] += len(best.intersection(row.answer)) / len(best)
+            total[row.kind] += 1
+    for kind in ("reversal", "syllogism"):
+        assert right[kind] / total[kind] == pytest.approx(0.25, abs=0.01)
+    assert 0.27 < right["category_holdout"] / total["category_holdout"] < 0.35

@@ -123,7 +123,7 @@ def test_chance_and_standard_error_are_those_of_answers_drawn_at_random(choices:
 def test_questions_with_the_same_answer_count_as_one() -> None:
     def error(*answers: str) -> float:
         asked = [{"choices": [answer, "-", "--", "---"], "answer": [0]} for answer in answers]
-        return measure("kind", "name", prefers_the_first(1), asked).standard_error
+        return measure("kind", "longest", prefers_the_first(1), asked).standard_error
 
     assert isclose(error("a", "a", "a", "a"), error("a"))
     assert isclose(error("a", "b", "c", "d"), error("a") / 2)

@@ -10,11 +10,12 @@ Every property or relation of a category holds of all categories below it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -24,6 +25,8 @@ from icl_bench.schema import Frozen
 from icl_bench.streams import Stream, stream
 
 PROPERTIES = ("is", "can", "has")
+INVERSES = {"is_a": "includes", "is": "is_true_of", "can": "is_done_by", "has": "belongs_to"}
+"""The relations that every ontology has, and their inverses."""
 
 
 class Verb(Frozen):
@@ -75,6 +78,17 @@ class Ontology(NamedTuple):
         return found
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, not a loss."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = [key for key, times in Counter(map(str, keys)).items() if times > 1]
+        if twice:
+            raise yaml.YAMLError(f"{twice[0]!r} stands twice, line {node.start_mark.line + 1} and after")
+        return super().construct_mapping(node, deep)
+
+
 def read_ontology(path: Path) -> Ontology:
     """Read and check an ontology.
 
@@ -82,10 +96,10 @@ def read_ontology(path: Path) -> Ontology:
         IclBenchError: the file cannot be read or is not an ontology; the message names the category and its fault.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise IclBenchError(f"ontology {path}: cannot be read ({error}); give the path of a YAML file") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise IclBenchError(f"ontology {path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict) or set(raw) != {"relations", "categories"}:
         raise IclBenchError(f"ontology {path}: must have the two keys 'relations' and 'categories' and no other")
@@ -144,10 +158,14 @@ def _check(path: Path, ontology: Ontology) -> None:
             above = names[above].parent if above in names else None
     position = {name: i for i, name in enumerate(names)}
     roles: dict[str, str] = {verb.verb: "verb of a relation" for verb in ontology.relations.values()}
-    inverses = Counter([*ontology.relations, *(verb.inverse for verb in ontology.relations.values())])
-    clashes = [name for name, times in inverses.items() if times > 1]
-    if clashes:
-        raise IclBenchError(f"ontology {path}: relation name {clashes[0]!r} is used twice; relations and inverses must differ")
+    used = [*ontology.relations, *(verb.inverse for verb in ontology.relations.values())]
+    for name, times in Counter([*used, *INVERSES, *INVERSES.values(), "parent"]).items():
+        if times > 1:
+            raise IclBenchError(f"ontology {path}: relation name {name!r} is used twice or built in; choose another")
+        if not re.fullmatch(r"[a-z]\w*", name):
+            raise IclBenchError(f"ontology {path}: relation name {name!r} must be of lower-case letters, digits and _")
+    if not any(category.parent or category.own for category in ontology.categories.values()):
+        raise IclBenchError(f"ontology {path}: no category has a parent or a property; there is nothing to tell")
     for name, category in names.items():
         words = [(name, "category"), *((word, key) for key, word in category.own if key in PROPERTIES)]
         for word, role in words:
@@ -182,10 +200,14 @@ def prune(ontology: Ontology, size: int, draws: Stream) -> Ontology:
     """A random part of `size` categories: leaves are removed until that many remain."""
     left = dict(ontology.categories)
     children = Counter(category.parent for category in left.values())
+    leaves = [name for name in left if not children[name]]
     while len(left) > size:
-        leaves = [name for name in left if not children[name]]
-        gone = draws.choice(leaves)
-        children[left.pop(gone).parent] -= 1
+        i = draws.below(len(leaves))
+        leaves[i], leaves[-1] = leaves[-1], leaves[i]
+        parent = left.pop(leaves.pop()).parent
+        children[parent] -= 1
+        if parent is not None and not children[parent]:
+            leaves.append(parent)
     kept = {
         name: Category(c.parent, tuple(item for item in c.own if item[0] in PROPERTIES or item[1] in left))
         for name, c in left.items()

@@ -5,8 +5,7 @@
     answer      "less dangerous than femp."
 
 The simple reversals of Lampinen et al. (2025, arXiv 2505.00661): 100 facts over 28 features, each in 10 documents.
-Facts come in pairs that share a feature, one stated with "more" and one with "less", so that within every feature both
-wordings are stated equally often and the more frequent wording says nothing about an answer.
+Of every two facts one is stated with "more" and one with "less", on features that are dealt out evenly.
 """
 
 from __future__ import annotations
@@ -81,11 +80,13 @@ def sample(config: Config, seed: int, words: Callable[[int], list[str]]) -> Worl
         for degree, inverse, phrase in zip(("more", "less"), ("less", "more"), FEATURES[feature], strict=True):
             relations[f"{degree}_{feature}"] = _relation(feature, degree, inverse, phrase)
     names = words(2 * config.facts)
-    order = stream(seed, "reversal", "features").shuffled(features)
     reversed_too = round(config.reverse_fraction * config.facts)
     bundles = []
+    order: list[str] = []
     for i in range(config.facts):
-        feature = order[i // 2 % len(order)]
+        if i % len(features) == 0:
+            order = stream(seed, "reversal", "features", i // len(features)).shuffled(features)
+        feature = order[i % len(features)]
         swap = stream(seed, "reversal", "degree", i // 2).below(2)
         degree = "more" if (i + swap) % 2 else "less"
         fact = Fact(f"{degree}_{feature}", names[2 * i], names[2 * i + 1])

@@ -35,9 +35,7 @@ from icl_bench.schema import (
     WorldConfig,
 )
 from icl_bench.streams import stream
-from icl_bench.worlds.ontology import Ontology, default_ontology, grow, prune, read_ontology
-
-INVERSES = {"is_a": "includes", "is": "is_true_of", "can": "is_done_by", "has": "belongs_to"}
+from icl_bench.worlds.ontology import INVERSES, Ontology, default_ontology, grow, prune, read_ontology
 
 
 class Config(WorldConfig):

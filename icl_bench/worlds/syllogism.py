@@ -34,7 +34,7 @@ RULES = tuple(
         ),
     )
 )
-# Found by enumerating models in tests/test_worlds.py: the forms with a conclusion among the six statements.
+# Found by enumerating models in tests/test_syllogism.py: the forms with a conclusion among the six statements.
 FORMS = (
     "all-all-1",
     "all-all-3",
