@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 import yaml
@@ -112,6 +112,44 @@ def show(
 
     for line in lines(name, question_id, seed, path):
         typer.echo(line)
+
+
+@app.command("training-text")
+def training_text(
+    name: Annotated[str, typer.Argument(metavar="DATASET", help="A dataset, such as syllogism.")],
+    out: Annotated[Path, typer.Option(help="File to write; it ends in .jsonl or .parquet.")],
+    splitting: Annotated[str, typer.Option(help="none, independent or cumulative: whole documents, or sentences.")] = "none",
+    format_: Annotated[str, typer.Option("--format", help="text, prompt_completion or messages.")] = "text",
+    splits: Annotated[list[str], typer.Option(help="A split of documents; repeatable.")] = ["train"],  # noqa: B006
+    seed: Annotated[int, _SEED] = 0,
+    path: Annotated[str | None, typer.Option(help="A folder that generate made, or a Hub id, instead of a seed.")] = None,
+    set_: Annotated[list[str] | None, _SET] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Write the training documents of a dataset as examples to fine-tune on, whole or split into sentences.
+
+    For example: icl-bench training-text syllogism --splitting cumulative --format messages --out train.jsonl
+    """
+    from icl_bench.training import Format, Splitting, write_training_text
+
+    fields = _fields(set_ or [])
+    if others := sorted(set(fields) - {name}):
+        raise IclBenchError(f"--set names {others[0]!r}, but the dataset is {name!r}")
+    with _progress() as progress:
+        task = progress.add_task(str(out), total=None)
+        total = write_training_text(
+            out,
+            name,
+            cast(Splitting, splitting),  # checked there
+            cast(Format, format_),
+            splits,
+            seed,
+            path,
+            fields.get(name),
+            force,
+            lambda examples: progress.update(task, completed=examples),
+        )
+    typer.echo(f"wrote {out} ({total:,} examples)")
 
 
 @app.command("eval", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

@@ -7,7 +7,7 @@ dataset, hashes of every table) and a card, `README.md`. It is a `datasets` repo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -49,6 +49,12 @@ FACTS = pa.schema(
     ]
 )
 """Columns of facts."""
+EXAMPLES = {
+    "text": pa.schema([("text", _STRING)]),
+    "prompt_completion": pa.schema([("prompt", _STRING), ("completion", _STRING)]),
+    "messages": pa.schema([("messages", pa.list_(pa.struct([("role", _STRING), ("content", _STRING)])))]),
+}
+"""Columns of examples to fine-tune on, for each format."""
 MANIFEST = "manifest.json"
 _BATCH = 4096
 
@@ -85,6 +91,24 @@ def to_arrow(rows: Iterable[Row], split: str) -> pa.Table:
     """Rows as one table in memory."""
     schema = schema_of(split)
     return pa.Table.from_batches(_batches(rows, schema), schema=schema)
+
+
+def _example_batches(examples: Iterable[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    iterator = iter(examples)
+    while batch := list(islice(iterator, _BATCH)):
+        yield pa.RecordBatch.from_pylist(batch, schema=schema)
+
+
+def examples_to_arrow(examples: Iterable[Mapping[str, Any]], format: str) -> pa.Table:
+    """Examples to fine-tune on as one table in memory."""
+    return pa.Table.from_batches(_example_batches(examples, EXAMPLES[format]), schema=EXAMPLES[format])
+
+
+def write_examples(examples: Iterable[Mapping[str, Any]], path: Path, format: str) -> None:
+    """Write examples to fine-tune on as they come, in constant memory."""
+    with pq.ParquetWriter(path, EXAMPLES[format], compression="zstd") as writer:
+        for batch in _example_batches(examples, EXAMPLES[format]):
+            writer.write_batch(batch)
 
 
 def canonical(row: dict[str, Any]) -> bytes:

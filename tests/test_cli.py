@@ -1,5 +1,6 @@
 """The command line, as a user meets it: in a process of its own."""
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from icl_bench import load_dataset
+from icl_bench import load_dataset, training_text
 
 ROOT = Path(__file__).parent.parent
 COMMAND = Path(sysconfig.get_path("scripts")) / "icl-bench"
@@ -48,6 +49,11 @@ def test_generate_then_audit_then_a_fault(tmp_path):
         (["generate", "--out", "full"], "full exists and was not made by icl-bench generate"),
         (["audit", "full"], "manifest.json"),
         (["show", "reversal", "0000"], "reversal has no question with the id '0000'"),
+        (["training-text", "reversal", "--out", "full/file"], "give a file that ends in .jsonl or .parquet"),
+        (["training-text", "reversal", "--out", "t.jsonl", "--splitting", "some"], "split = 'some'; it is one of none, "),
+        (["training-text", "reversal", "--out", "t.jsonl", "--format", "csv"], "format = 'csv'; it is one of text, "),
+        (["training-text", "reversal", "--out", "t.jsonl", "--set", "syllogism.x=1"], "but the dataset is 'reversal'"),
+        (["training-text", "reversal", "--out", "t.jsonl", "--splits", "test"], "is a question"),
         (["show", "reversal_facts"], "holds facts, not questions; show 'reversal'"),
     ],
 )
@@ -71,7 +77,7 @@ def test_usage_errors_are_status_2(tmp_path, arguments):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("command", ["generate", "audit", "show", "tasks", "demo"])
+@pytest.mark.parametrize("command", ["generate", "audit", "show", "training-text", "tasks", "demo"])
 def test_help_explains(command):
     result = run(command, "--help")
     assert result.returncode == 0
@@ -86,6 +92,17 @@ def test_show_prints_a_proof():
     assert row["claims"][row["answer"][0]] in gold
     assert "  Proof, 3 hops:" in lines
     assert sum("stated in" in line for line in lines) == 3
+
+
+def test_training_text(tmp_path):
+    out = tmp_path / "new" / "train.jsonl"
+    arguments = ["training-text", "syllogism", "--seed", 7, "--set", "syllogism.syllogisms=12", "--splitting", "cumulative"]
+    made = training_text("syllogism", "cumulative", seed=7, syllogisms=12)
+    assert run(*arguments, "--out", out).stdout == f"wrote {out} ({len(made)} examples)\n"
+    assert [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] == made.to_list()
+    assert run(*arguments, "--out", out).returncode == 2
+    assert run(*arguments, "--out", out, "--format", "messages", "--force").returncode == 0
+    assert "messages" in json.loads(out.read_text(encoding="utf-8").splitlines()[0])
 
 
 def test_tasks_names_a_folder_of_task_files():

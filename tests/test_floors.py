@@ -19,7 +19,7 @@ FLOORS = [
     {"build"},
     {"tables"},
     {"audit_tables", "audit_facts", "audit_questions", "audit_text", "card", "loading"},
-    {"audit", "generate", "show"},
+    {"audit", "generate", "show", "training"},
     {"tasks"},
     {"ngram"},
     {"evaluate"},

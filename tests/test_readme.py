@@ -26,7 +26,7 @@ def test_the_tree_names_every_file_of_the_package():
 def test_the_python_examples_run(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(compile(block, "README", "exec"), {})
     assert "than" in capsys.readouterr().out
@@ -34,7 +34,7 @@ def test_the_python_examples_run(monkeypatch, capsys):
 
 def test_the_commands_exist():
     commands = set(get_command(app).commands)
-    assert set(re.findall(r"icl-bench (\w+)", README)) <= commands
+    assert set(re.findall(r"icl-bench ([\w-]+)", README)) <= commands
 
 
 def test_every_dataset_has_its_card_templates_and_tasks():

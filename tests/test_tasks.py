@@ -35,6 +35,9 @@ CLOSED_BOOK = [
     "icl_bench_" + (dataset if kind == dataset else f"{dataset}_{kind}") for dataset in KINDS for kind in KINDS[dataset]
 ]
 IN_CONTEXT = [f"{name}_in_context" for name in CLOSED_BOOK]
+GENERATE = [f"{name}_generate" for name in CLOSED_BOOK]
+GENERATE_IN_CONTEXT = [f"{name}_in_context" for name in GENERATE]
+LEAVES = CLOSED_BOOK + IN_CONTEXT + GENERATE + GENERATE_IN_CONTEXT
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +76,19 @@ def stock(name: str, **metadata: object) -> ConfigurableTask:
 
 def test_there_is_a_leaf_for_each_kind_and_condition() -> None:
     known = manager()
-    assert sorted(known.all_subtasks) == sorted(CLOSED_BOOK + IN_CONTEXT)
-    assert known.all_groups == ["icl_bench", "icl_bench_closed_book", "icl_bench_in_context"]
-    assert all(len((task_folder() / f"{name}.yaml").read_text().splitlines()) <= 4 for name in CLOSED_BOOK + IN_CONTEXT)
+    assert sorted(known.all_subtasks) == sorted(LEAVES)
+    groups = ["icl_bench", "icl_bench_closed_book", "icl_bench_in_context"]
+    assert known.all_groups == sorted(groups + [group.replace("bench", "bench_generate") for group in groups])
+    assert all(len((task_folder() / f"{name}.yaml").read_text().splitlines()) <= 4 for name in LEAVES)
 
 
 def test_groups_hold_all_leaves(folder: str) -> None:
-    loaded = manager(path=folder).load("icl_bench")
+    loaded = manager(path=folder).load(["icl_bench", "icl_bench_generate"])
+    assert loaded["group_map"]["icl_bench"] == ["icl_bench_closed_book", "icl_bench_in_context"]
     assert loaded["group_map"]["icl_bench_closed_book"] == CLOSED_BOOK
     assert loaded["group_map"]["icl_bench_in_context"] == IN_CONTEXT
+    assert loaded["group_map"]["icl_bench_generate_closed_book"] == GENERATE
+    assert loaded["group_map"]["icl_bench_generate_in_context"] == GENERATE_IN_CONTEXT
     assert {task.VERSION for task in loaded["tasks"].values()} == {1.0}
     for name, task in loaded["tasks"].items():
         asked = task.config.dataset_kwargs
@@ -92,7 +99,7 @@ def test_groups_hold_all_leaves(folder: str) -> None:
 # ---- prompts
 
 
-@pytest.mark.parametrize("name", CLOSED_BOOK + IN_CONTEXT)
+@pytest.mark.parametrize("name", LEAVES)
 @pytest.mark.parametrize("options", [{}, {"system_instruction": "Read."}])
 def test_prompts_are_those_of_the_stock_class(folder: str, name: str, options: dict[str, str]) -> None:
     task = load_task(name, path=folder)
@@ -117,7 +124,7 @@ def test_prompts_are_fast() -> None:
 
 
 def test_the_default_is_all_documents_or_a_subsample(folder: str) -> None:
-    for name in IN_CONTEXT:
+    for name in IN_CONTEXT + GENERATE_IN_CONTEXT:
         task = load_task(name, path=folder)
         documents = len(task.dataset["train"])
         assert task.config.num_fewshot == (38 if "semantic" in name else documents)  # 300 / 8, rounded up
@@ -409,7 +416,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_validate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from lm_eval.__main__ import cli_evaluate
 
-    names = ",".join(["icl_bench", *IN_CONTEXT])
+    names = ",".join(["icl_bench", "icl_bench_generate", *LEAVES])
     monkeypatch.setattr("sys.argv", ["lm-eval", "validate", "--tasks", names, "--include_path", str(task_folder())])
     cli_evaluate()
     assert "All tasks found and valid" in capsys.readouterr().out

@@ -11,10 +11,8 @@ What this prompt is made of, `lm-eval run` decides: `--metadata '{"seed": 7}'` i
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,15 +20,12 @@ from lm_eval.api.samplers import FirstNSampler
 from lm_eval.api.task import ConfigurableTask
 
 from icl_bench.errors import IclBenchError
+from icl_bench.tasks.window import check_window
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
 Row = Mapping[str, Any]
-_API_WINDOW = 2048
-"""What lm-eval's models behind an API (`base_url`, `model`) take for their window unless `max_length` is given."""
-_LOADING = ("revision", "subfolder", "trust_remote_code", "gguf_file")
-"""Model arguments without which a tokenizer may not be found."""
 
 
 def load(
@@ -170,7 +165,7 @@ class QuestionsTask(ConfigurableTask):  # type: ignore[misc]
     * in context, the default is all documents, or one in `subsample` of `dataset_kwargs` (rounded up);
     * the documents are joined once;
     * with a chat template, documents and question are one message of the user: the documents are no conversation;
-    * a prompt that is longer than the model's window is refused (see `check_window`).
+    * a prompt that is longer than the model's window is refused (see `window.py`).
     """
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
@@ -184,12 +179,10 @@ class QuestionsTask(ConfigurableTask):  # type: ignore[misc]
         """Load the data. A model argument that has the name of one of our own is no clash: ours counts."""
         self.dataset = self.config.custom_dataset(**(self.config.metadata or {}) | (dataset_kwargs or {}))
 
-    def fewshot_context(self, doc: Row, num_fewshot: int, **options: Any) -> str:
-        """The prompt of one question."""
+    def fewshot_context(self, doc: Row, num_fewshot: int, **options: Any) -> Any:
+        """The prompt of one question: a string, or for a chat model behind an API whatever its chat template makes."""
         options["fewshot_as_multiturn"] = False
-        prompt = super().fewshot_context(doc, num_fewshot, **options)
-        assert isinstance(prompt, str)
-        return prompt
+        return super().fewshot_context(doc, num_fewshot, **options)
 
     def build_all_requests(self, **options: Any) -> None:
         """All prompts with all choices.
@@ -205,76 +198,3 @@ class QuestionsTask(ConfigurableTask):  # type: ignore[misc]
             self.sampler.texts[: self.config.num_fewshot],
             self.config.metadata or {},
         )
-
-
-def check_window(task: str, prompts: Sequence[tuple[str, str]], documents: Sequence[str], metadata: Mapping[str, Any]) -> None:
-    """Check that the longest prompt with its choice fits the model's window, one token of which some models need.
-
-    lm-eval cuts longer prompts on the left with no more than a warning: facts vanish, and it looks like a failure to
-    infer. What the model is, a task learns from the metadata, which includes --model_args. Nothing is checked where it
-    is unknown (passed as an object; `icl-ngram`, which has no window), where transformers is not installed, or with
-    `allow_truncation` in the metadata.
-
-    Args:
-        task: its name.
-        prompts: (context, continuation) of every choice of every question.
-        documents: texts of the documents in context.
-        metadata: `pretrained` or `tokenizer` (names that transformers can load), `max_length`, `allow_truncation`.
-
-    Raises:
-        IclBenchError: the longest prompt does not fit; the message says how many documents do.
-    """
-    names = [name for key in ("pretrained", "tokenizer") if isinstance(name := metadata.get(key), str)]
-    if metadata.get("allow_truncation") or not names:
-        return
-    options = tuple((key, metadata[key]) for key in _LOADING if metadata.get(key) is not None)
-    loaded = _load(names[0], names[-1], options)
-    if loaded is None:
-        return
-    tokenizer, own_window = loaded
-    lengths = (metadata.get(key) for key in ("max_length", "max_model_len", "context_length"))
-    api_window = _API_WINDOW if {"base_url", "model"} & set(metadata) else None
-    window = int(next(filter(None, lengths), api_window or own_window))
-    longest = _longest(tokenizer, prompts)
-    if longest < window:
-        return
-    each = _token_counts(tokenizer, [f"{text}\n\n" for text in documents])
-    room = window - 1 - (longest - sum(each))
-    fitting = sum(total <= room for total in accumulate(each))
-    remedy = f"--num_fewshot {fitting} fits" if fitting else "not one document fits"
-    raise IclBenchError(
-        f"{task}: its longest prompt has {longest:,} tokens, the window of {names[0]} {window:,}; {remedy}, "
-        "or have it cut with allow_truncation=true in --metadata"
-    )
-
-
-@cache
-def _load(model: str, tokenizer: str, options: tuple[tuple[str, Any], ...]) -> tuple[Any, int] | None:
-    """The tokenizer and the window, the latter by the rule of lm-eval's `hf` models."""
-    try:
-        from lm_eval.models.utils import resolve_max_length
-        from transformers import AutoConfig, AutoTokenizer
-    except ImportError:
-        return None
-    try:
-        loaded = AutoTokenizer.from_pretrained(tokenizer, **dict(options))
-        config = AutoConfig.from_pretrained(model, **dict(options))
-    except (OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        logging.getLogger(__name__).warning("prompts are not checked against the window of the model: %s", reason)
-        return None
-    return loaded, resolve_max_length(config, loaded)
-
-
-def _token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
-    return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]] if texts else []
-
-
-def _longest(tokenizer: Any, prompts: Sequence[tuple[str, str]]) -> int:
-    """Tokens of the longest prompt with its choice. What all prompts begin with is not counted for each of them."""
-    contexts = {context for context, _ in prompts}
-    first, last = min(contexts), max(contexts)
-    shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), 0)
-    start = first.rfind("\n", 0, shared) + 1
-    counts = _token_counts(tokenizer, [context[start:] + continuation for context, continuation in prompts])
-    return len(tokenizer("".join(prompts[counts.index(max(counts))]))["input_ids"])
