@@ -18,7 +18,7 @@ from typing import NamedTuple
 from icl_bench import audit_questions
 from icl_bench.audit_facts import Truth
 from icl_bench.audit_questions import Asked
-from icl_bench.audit_tables import DatasetEntry, Manifest, Table, names, stray_faults, table_faults
+from icl_bench.audit_tables import DatasetEntry, Manifest, Table, augmented, names, stray_faults, table_faults
 from icl_bench.audit_text import Leaks, ends_faults
 from icl_bench.schema import Rule
 from icl_bench.shallow import Baseline, Row, baselines
@@ -94,7 +94,7 @@ def audit(path: Path) -> list[Check]:
 
 def _dataset(folder: Path, dataset: str, entry: DatasetEntry, manifest: Manifest) -> Iterator[Check]:
     tally = _Tally(dataset)
-    tables = [Table(folder, name) for name in names(dataset)]
+    tables = [Table(folder, name) for name in names(dataset) + augmented(dataset, manifest)]
     whole = tally.add("tables", table_faults(folder, dataset, manifest))
     yield tally.check("tables", f"{len(tables)} tables, as in the manifest")
     if not whole:
@@ -103,15 +103,20 @@ def _dataset(folder: Path, dataset: str, entry: DatasetEntry, manifest: Manifest
     yield tally.check("schema", "columns, types and nulls")
     if not whole:
         return
-    train, validation, test, facts = tables
+    train, validation, test, facts, *added = tables
     reading = _Reading(facts, entry, tally)
     for split, table in (("validation", validation), ("test", test)):
         for row in table:
             reading.question(row, split)
     measured = baselines(reading.documents(train), reading.asked.shallow())
+    for table in added:
+        for row in table:
+            reading.added(row)
     for table in tables:
         tally.add("hashes", table.faults(manifest.tables[table.name]))
     yield from reading.checks(train.read, validation.read + test.read, facts.read)
+    if added:
+        yield tally.check("augmented", f"{sum(table.read for table in added):,} documents")
     for result in measured:
         yield _shallow(dataset, result)
 
@@ -164,6 +169,14 @@ class _Reading:
             add("coverage", [f"{len(missing):,} facts that questions need are in no document"])
         elif complete != self._covered:
             add("coverage", [f"it takes {complete:,} documents to state all that is needed, not {self._covered:,}"])
+
+    def added(self, row: Row) -> None:
+        """An augmented document: well made, and true if it was made from the closure. It may say anything else."""
+        self._tally.add("augmented", self._repeated(row))
+        self._tally.add("augmented", ends_faults(row), row["id"])
+        if row["kind"] == "closure":
+            untrue = (f"its fact {one} does not follow" for one in row["facts"] if one not in self._truth.table)
+            self._tally.add("augmented", untrue, row["id"])
 
     def _repeated(self, row: Row) -> Iterator[str]:
         if row["id"] in self._ids:

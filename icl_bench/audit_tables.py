@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -91,9 +92,14 @@ def names(dataset: str) -> list[str]:
     return [*(f"data/{dataset}/{split}.parquet" for split in SPLITS), f"data/{dataset}_facts/facts.parquet"]
 
 
+def augmented(dataset: str, manifest: Manifest) -> list[str]:
+    """The tables that were added to a dataset, as the manifest names them."""
+    return [name for name in manifest.tables if re.fullmatch(rf"data/{dataset}/augmented_[a-z]+\.parquet", name)]
+
+
 def table_faults(folder: Path, dataset: str, manifest: Manifest) -> Iterator[str]:
     """Tables that a dataset lacks, in the folder or in the manifest, and tables that it should not have."""
-    wanted = names(dataset)
+    wanted = names(dataset) + augmented(dataset, manifest)
     for name in wanted:
         if not (folder / name).is_file():
             yield f"{name} is missing"
@@ -146,7 +152,8 @@ class Table:
 
     def schema_faults(self) -> Iterator[str]:
         """Columns that are missing, extra, misplaced or of another type; nulls where values belong and the reverse."""
-        facts, train = self.name.endswith("/facts.parquet"), self.name.endswith("/train.parquet")
+        facts = self.name.endswith("/facts.parquet")
+        train = self.name.endswith("/train.parquet") or "/augmented_" in self.name
         wanted = _FACTS if facts else _ROWS
         empty = set() if facts else _NULL_IN_DOCUMENTS if train else _NULL_IN_QUESTIONS
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def _text(name: str, values: dict[str, str]) -> str:
     return Template(source).fill(values)
 
 
-def _metadata(folder: Path, manifest: dict[str, Any]) -> str:
+def _metadata(folder: Path, manifest: dict[str, Any], new: Mapping[str, Path]) -> str:
     """The YAML front matter: which file is which split, and the features of each."""
     from datasets import Features
 
@@ -39,7 +40,7 @@ def _metadata(folder: Path, manifest: dict[str, Any]) -> str:
     for path, entry in manifest["tables"].items():
         _, config, file = Path(path).parts
         split = Path(file).stem
-        size = (folder / path).stat().st_size
+        size = new.get(path, folder / path).stat().st_size
         configs.setdefault(config, []).append({"split": split, "path": path})
         described = info.setdefault(
             config,
@@ -93,7 +94,7 @@ def _example(folder: Path, name: str) -> str:
 
 def _measured(folder: Path, name: str, manifest: dict[str, Any]) -> tuple[str, str]:
     """Two tables: questions and chance of every kind; what shallow learners reach on `test`."""
-    rows = sum(entry["rows"] for path, entry in manifest["tables"].items() if path.startswith(f"data/{name}/"))
+    rows = sum(manifest["tables"][f"data/{name}/{split}.parquet"]["rows"] for split in ("train", "validation", "test"))
     columns = ["kind", "answer", "choices", "hops"]
     kinds: dict[tuple[str, str], list[float]] = {}
     hops: dict[tuple[str, str], set[int]] = {}
@@ -128,8 +129,20 @@ def _measured(folder: Path, name: str, manifest: dict[str, Any]) -> tuple[str, s
     return chance, shallow
 
 
-def card(folder: Path, manifest: dict[str, Any]) -> str:
+def _augmented(manifest: dict[str, Any]) -> str:
+    rows = []
+    for table, options in manifest["augmented"].items():
+        config, split = Path(table).parts[1:]
+        given = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None and value != "")
+        rows.append([f"`{config}`", f"`{Path(split).stem}`", str(manifest["tables"][table]["rows"]), f"`{given}`"])
+    return _text("augmented", {"augmented": _table(["dataset", "split", "documents", "made with"], rows)}).rstrip("\n")
+
+
+def card(folder: Path, manifest: dict[str, Any], new: Mapping[str, Path] | None = None) -> str:
     """The card of a folder whose tables are written.
+
+    Args:
+        new: tables that are not yet in the folder -> where they are.
 
     Raises:
         IclBenchError: a dataset has no text in `data_cards/`.
@@ -150,6 +163,8 @@ def card(folder: Path, manifest: dict[str, Any]) -> str:
             "example": _example(folder, name),
         }
         sections.append(_text(name, values) + "\n" + _text("dataset", values))
+    if manifest.get("augmented"):
+        sections.append(_augmented(manifest))
 
     def columns(split: str) -> str:
         meanings = docstrings(split)
@@ -165,4 +180,4 @@ def card(folder: Path, manifest: dict[str, Any]) -> str:
             "sections": "\n\n".join(sections),
         },
     )
-    return f"---\n{_metadata(folder, manifest)}---\n\n{body}"
+    return f"---\n{_metadata(folder, manifest, new or {})}---\n\n{body}"

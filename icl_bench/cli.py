@@ -45,14 +45,14 @@ def _fields(settings: list[str]) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress(unit: str = "rows") -> Iterator[Progress]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        TextColumn("{task.completed:,.0f} rows"),
+        TextColumn(f"{{task.completed:,.0f}} {unit}"),
         TimeElapsedColumn(),
     )
-    console = Console(stderr=True)
+    console = Console(file=sys.stderr)  # this one for good: models are kept from writing to whatever it may become
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress
 
@@ -98,6 +98,102 @@ def audit(path: Annotated[Path, typer.Argument(help="A folder that generate made
     failed = sum(not entry.passed for entry in checks)
     typer.echo(f"{len(checks) - failed} checks passed, {failed} failed")
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def augment(
+    path: Annotated[Path, typer.Argument(help="A folder that generate made.")],
+    method: Annotated[str | None, typer.Option(help="closure (what follows), local or global (what a model writes).")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="A dataset of the folder; repeatable; all if none is named.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Do not add documents: report how true those are that were added.")
+    ] = False,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(help="closure: a kind of questions or a relation; repeatable; all that follows if left out."),
+    ] = None,
+    hops: Annotated[str | None, typer.Option(help="closure: stated facts in the proof, least-most: 2, 1-3 or 2-.")] = None,
+    wordings: Annotated[int | None, typer.Option(help="closure: different wordings of each fact (default: 3, or all).")] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Of the facts, sentences or documents, the share that is augmented.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="The most facts, sentences or documents that are augmented.")] = None,
+    documents: Annotated[
+        int | None, typer.Option(help="global: training documents in context, the first ones; default all.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="local, global: a model of lm-eval: hf, vllm, local-chat-completions, ...")
+    ] = None,
+    model_args: Annotated[str | None, typer.Option("--model_args", help="Its arguments: pretrained=...,dtype=bfloat16")] = None,
+    gen_kwargs: Annotated[
+        str | None, typer.Option("--gen_kwargs", help="How it writes: temperature=0.7,max_gen_toks=512")
+    ] = None,
+    apply_chat_template: Annotated[
+        bool | None, typer.Option("--apply_chat_template", help="Send the prompt as a message (chat-completions: always).")
+    ] = None,
+) -> None:
+    """Add training documents that tell more of what follows, as the split augmented_<method>; or check them.
+
+    For example: icl-bench augment worlds/7 --method closure --dataset reversal --wordings 2
+
+    What a model has answered is kept in DIR/answers: after an interruption, run the same command again.
+    """
+    from icl_bench.augment import augment as add
+
+    given = {
+        "kinds": kinds,
+        "hops": None if hops is None else _hops(hops),
+        "wordings": wordings,
+        "share": share,
+        "count": count,
+        "documents": documents,
+        "model": model,
+        "model_args": model_args,
+        "gen_kwargs": gen_kwargs,
+        "apply_chat_template": apply_chat_template,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    if check:
+        if options:
+            raise IclBenchError(f"--check takes --method and --dataset only, not --{next(iter(options))}")
+        _print_reports(path, method, dataset or [])
+        return
+    if method is None:
+        raise IclBenchError("say how: --method closure, local or global; or --check what was added")
+    with _progress("answers") as progress:
+        bars: dict[str, Any] = {}
+
+        def report(table: str, done: int, total: int) -> None:
+            if table not in bars:
+                bars[table] = progress.add_task(f"{table}, of {total:,}", total=total)
+            progress.update(bars[table], completed=done)
+
+        added = add(path, method, dataset or [], options, report)
+    for table, rows in added.items():
+        typer.echo(f"wrote {path / table} ({rows:,} documents)")
+
+
+def _hops(text: str) -> tuple[int, int | None]:
+    """`"2"` as (2, 2), `"1-3"` as (1, 3), `"2-"` as (2, None)."""
+    least, dash, most = text.partition("-")
+    if not least.isdecimal() or not (most.isdecimal() or not most):
+        raise IclBenchError(f"--hops {text!r}: write the least and the most, such as 2, 1-3 or 2-")
+    return int(least), int(most) if most else None if dash else int(least)
+
+
+def _print_reports(path: Path, method: str | None, names: list[str]) -> None:
+    from icl_bench.augment_check import check_augmented
+
+    def percent(part: int, whole: int) -> str:
+        return f"{part / whole:.1%}" if whole else "none"
+
+    for found in check_augmented(path, method, names):
+        typer.echo(f"{found.dataset}, {found.method}: {found.sentences:,} sentences in {found.documents:,} documents")
+        parsed = {"entailed": found.entailed, "false": found.false, "stated already": found.stated}
+        shares = ", ".join(f"{name} {percent(part, found.parsed)}" for name, part in parsed.items())
+        typer.echo(f"  parsed {percent(found.parsed, found.sentences)}; of these {shares}")
+        recall = ", ".join(f"{kind} {percent(*counts)}" for kind, counts in found.recall.items())
+        typer.echo(f"  of the facts that questions ask for, now stated: {recall}")
 
 
 @app.command()

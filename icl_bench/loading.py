@@ -36,7 +36,7 @@ def load_dataset(name: str, seed: int = 0, path: str | Path | None = None, **con
 
     Returns:
         `train` (documents), `validation` and `test` (questions); `facts` for a `_facts` name. Seed 0 without fields is the
-        released data.
+        released data. A folder may hold `augmented_closure`, `augmented_local` and `augmented_global` (documents) as well.
 
     Raises:
         IclBenchError: unknown name or field, or a value that does not fit.
@@ -54,8 +54,11 @@ def load_dataset(name: str, seed: int = 0, path: str | Path | None = None, **con
     if folder is None and not seed and not config and (PACKAGE / MANIFEST).exists():
         folder = PACKAGE
     if folder is not None and folder.is_dir():
-        if dataset not in read_manifest(folder)["datasets"]:
+        manifest = read_manifest(folder)
+        if dataset not in manifest["datasets"]:
             raise IclBenchError(f"{folder} holds no dataset {dataset!r}; generate it into a folder of its own")
+        listed = [Path(table) for table in manifest["tables"]]
+        splits += tuple(table.stem for table in listed if table.parts[1] == name and table.stem.startswith("augmented_"))
         tables = {split: read_table(folder / "data" / name / f"{split}.parquet", split) for split in splits}
     elif path is not None:
         if isinstance(path, Path) or str(path).count("/") != 1 or str(path).startswith((".", "/", "~")):

@@ -19,7 +19,7 @@ import jinja2.nodes
 import yaml
 
 from icl_bench.errors import IclBenchError
-from icl_bench.schema import Fact, World
+from icl_bench.schema import Fact, Relation, World
 
 STOP = "\x01"
 SEPARATOR = " ||| "
@@ -100,6 +100,31 @@ class Values(dict[str, str]):
         return capitalised(self[slot[:1].lower() + slot[1:]])
 
 
+class Marked(dict[str, str]):
+    """Fills every slot that has no value with its own name, marked: `\\x02subject\\x03`. To read a template backwards."""
+
+    def __missing__(self, slot: str) -> str:
+        lower = slot[:1].lower() + slot[1:]
+        return capitalised(self[lower]) if lower in self else f"\x02{lower}\x03"
+
+
+def wordings_if_any(world: str, name: str) -> tuple[tuple[Template, ...], ...]:
+    """The wordings in `templates/<world>/<name>.txt`; none if there is no such file."""
+    return wordings(world, name) if (templates_folder() / world / f"{name}.txt").is_file() else ()
+
+
+def prompt(name: str) -> Template:
+    """The prompt in `templates/augment/<name>.txt`, its comments left out."""
+    lines = (templates_folder() / "augment" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return Template("\n".join(line for line in lines if not line.startswith("#")))
+
+
+def reading() -> Mapping[str, Any]:
+    """The words of `templates/augment/reading.yaml`: what may stand around a statement without changing it."""
+    found: Mapping[str, Any] = yaml.safe_load((templates_folder() / "augment" / "reading.yaml").read_text(encoding="utf-8"))
+    return found
+
+
 def variables(world: World, fact: Fact) -> Values:
     """What the templates of a fact's relation may use: its entities and the relation's forms."""
     values = Values(world.relations[fact.relation].forms)
@@ -111,6 +136,21 @@ def variables(world: World, fact: Fact) -> Values:
 @cache
 def _statements(world: str, wording: str) -> tuple[tuple[Template, ...], ...]:
     return wordings(world, f"statements/{wording}")
+
+
+def statement_wordings(world: World, relation: Relation) -> list[Template]:
+    """All the ways to state a fact of a relation, without capital and full stop.
+
+    Raises:
+        IclBenchError: there is no file of them.
+    """
+    try:
+        return [line[0] for line in _statements(world.name, relation.wording)]
+    except FileNotFoundError:
+        raise IclBenchError(
+            f"{world.name}: {relation.name} facts are in no wording of their own; add templates/{world.name}/statements/"
+            f"{relation.wording}.txt"
+        ) from None
 
 
 def statement(world: World, fact: Fact, choice: int = 0) -> str:

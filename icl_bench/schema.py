@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -225,7 +225,7 @@ class WorldConfig(Frozen):
     """The numbers of a dataset that a user may set. Each world extends it."""
 
     @classmethod
-    def of(cls, dataset: str, fields: Mapping[str, Any]) -> WorldConfig:
+    def of(cls, dataset: str, fields: Mapping[str, Any]) -> Self:
         """Check a user's fields.
 
         Raises:

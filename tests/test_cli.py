@@ -68,6 +68,32 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, message):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full"]
 
 
+def test_augment_then_check(tmp_path):
+    run("generate", "reversal", "--out", tmp_path / "w", "--set", "reversal.facts=8")
+    made = run("augment", tmp_path / "w", "--method", "closure", "--wordings", 2, "--hops", "1-2", "--kinds", "reversal")
+    table = tmp_path / "w" / "data" / "reversal" / "augmented_closure.parquet"
+    assert (made.returncode, made.stdout) == (0, f"wrote {table} (16 documents)\n")
+    checked = run("augment", tmp_path / "w", "--check", "--method", "closure")
+    assert checked.stdout.splitlines() == [
+        "reversal, closure: 16 sentences in 16 documents",
+        "  parsed 100.0%; of these entailed 100.0%, false 0.0%, stated already 0.0%",
+        "  of the facts that questions ask for, now stated: rephrase 0.0%, reversal 100.0%",
+    ]
+    for arguments, message in (
+        (["--method", "closure", "--model", "hf"], "closure has no field 'model'"),
+        (["--method", "closure", "--hops", "two"], "--hops 'two': write the least and the most, such as 2, 1-3 or 2-"),
+        (["--method", "local"], "local needs a model"),
+        (["--check", "--share", "0.5"], "--check takes --method and --dataset only, not --share"),
+        ([], "say how: --method closure, local or global; or --check"),
+    ):
+        refused = run("augment", tmp_path / "w", *arguments)
+        assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+        assert message in refused.stderr
+    model = ["--method", "local", "--model", "icl-ngram", "--gen_kwargs", "max_gen_toks=20", "--count", "4"]
+    assert run("augment", tmp_path / "w", *model).returncode == 0
+    assert run("audit", tmp_path / "w").returncode == 0
+
+
 @pytest.mark.parametrize(
     "arguments", [["generate"], ["generate", "--out"], ["nonsense"], ["generate", "--seed", "x", "--out", "w"]]
 )
@@ -77,7 +103,7 @@ def test_usage_errors_are_status_2(tmp_path, arguments):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("command", ["generate", "audit", "show", "training-text", "tasks", "demo"])
+@pytest.mark.parametrize("command", ["generate", "audit", "augment", "show", "training-text", "tasks", "demo"])
 def test_help_explains(command):
     result = run(command, "--help")
     assert result.returncode == 0

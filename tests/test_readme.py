@@ -15,10 +15,10 @@ def test_the_tree_names_every_file_of_the_package():
     listed = README.split("## Files")[1].split("```")[1]
     package = {line.split()[0] for line in listed.splitlines() if line.startswith("  ")}
     there = {path.name + ("/" if path.is_dir() else "") for path in (ROOT / "icl_bench").iterdir() if path.name[0] not in "._"}
-    audit_parts = {f"audit_{part}.py" for part in ("tables", "facts", "questions", "text")}
+    parts = {path.name for path in (ROOT / "icl_bench").glob("*_*.py") if path.name.split("_")[0] in ("audit", "augment")}
     words = {"words.txt", "words_excluded.txt", "README.md", "manifest.json"}
-    assert all(name.split(".")[0] in listed for name in audit_parts | words)
-    assert package == there - audit_parts - words
+    assert all(name.split(".")[0] in listed for name in parts | words)
+    assert package == there - parts - words
     top = {line.split()[0] for line in listed.splitlines() if line and line[0] != " "}
     assert all((ROOT / name).exists() for name in top)
 

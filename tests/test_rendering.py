@@ -97,7 +97,7 @@ def test_every_template_file_is_used_and_valid():
         assert wordings(world, name), path
     entries = yaml.safe_load((templates_folder() / "semantic_structure" / "formats.yaml").read_text(encoding="utf-8"))
     folders = {path.name for path in (templates_folder() / "semantic_structure").iterdir() if path.is_dir()}
-    assert {entry["statements"] for entry in entries} | {"statements", "questions"} == folders | {"sentence"}
+    assert {entry["statements"] for entry in entries} | {"statements", "questions", "readings"} == folders | {"sentence"}
 
 
 def test_capitals_come_from_the_same_entity():

@@ -28,6 +28,7 @@ def test_the_wheel_holds_templates_cards_tasks_and_data(wheel):
     for name in (
         "icl_bench/templates/reversal/documents.txt",
         "icl_bench/templates/training/instruction.txt",
+        "icl_bench/templates/augment/reading.yaml",
         "icl_bench/data_cards/card.md",
         "icl_bench/tasks/icl_bench.yaml",
         "icl_bench/data/reversal/test.parquet",
