@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from icl_bench.closure import Closure
@@ -16,7 +17,7 @@ from icl_bench.documents import coverage_order, document, plans, statements_of
 from icl_bench.errors import IclBenchError
 from icl_bench.questions import Item, items_of_bundle, items_of_world, question
 from icl_bench.rendering import sentence
-from icl_bench.schema import Document, FactRow, Question, World, WorldConfig
+from icl_bench.schema import Document, Fact, FactRow, Question, World, WorldConfig
 from icl_bench.vocabulary import Vocabulary
 from icl_bench.worlds import WORLDS
 
@@ -53,15 +54,25 @@ def build(name: str, seed: int = 0, fields: Mapping[str, Any] | None = None) -> 
     return _by_bundle(world, config) if world.independent else _as_a_whole(world, config)
 
 
+def _check_split(split: str) -> None:
+    if split not in (*SPLITS, "facts"):
+        raise IclBenchError(f"there is no split {split!r}; there are {', '.join(SPLITS)} and facts")
+
+
 def _by_bundle(world: World, config: WorldConfig) -> Dataset:
     """Bundles that no rule joins are closed one at a time, so that memory does not grow with the rows."""
 
+    @lru_cache(maxsize=512)  # a small world is closed once for all of its splits
+    def closed(facts: tuple[Fact, ...]) -> Closure:
+        return Closure(facts, world.rules)
+
     def rows(split: str) -> Iterator[Document | Question | FactRow]:
+        _check_split(split)
         if split == "train":
             yield from (document(world, plan) for plan in plans(world))
             return
         for bundle in world.bundles:
-            closure = Closure(bundle.facts, world.rules)
+            closure = closed(bundle.facts)
             items = [
                 item
                 for ask in world.asks
@@ -92,6 +103,7 @@ def _as_a_whole(world: World, config: WorldConfig) -> Dataset:
     ordered, covered = coverage_order(planned, needed | never)
 
     def rows(split: str) -> Iterator[Document | Question | FactRow]:
+        _check_split(split)
         if split == "train":
             return (document(world, plan) for plan in ordered)
         if split == "facts":

@@ -285,3 +285,6 @@ def main() -> None:
     except IclBenchError as error:
         sys.stderr.write(f"icl-bench: {' '.join(str(error).split())}\n")
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"icl-bench: the package {error.name!r} is not installed; pip install 'icl_bench[eval]'\n")
+        sys.exit(2)

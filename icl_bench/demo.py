@@ -27,7 +27,7 @@ CONDITIONS = ("closed book", "in context", "trained")
 _REMARKS = (
     "Closed book, nothing was read. Syllogisms alone leave chance: a taste for 'some' is right in 5 of their 11 forms.",
     "Rephrase asks what is stated. This learner finds it where the wording is the same; a model should find it all.",
-    "The other kinds are never stated: what a model scores there above this learner and above chance, it has inferred.",
+    "The other kinds are never stated. The dataset card says what shallow learners reach there; inference is what exceeds them.",
 )
 
 

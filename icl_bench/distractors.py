@@ -59,8 +59,11 @@ class Distractors:
         self._world, self._frequency = world, frequency
         objects: dict[str, set[str]] = defaultdict(set)
         related: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._objects_of: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._known: dict[tuple[str, str], set[str]] = {}
         for relation, subject, object_ in closure:
             objects[relation].add(object_)
+            self._objects_of[relation, subject].add(object_)
             related[relation, subject].add(object_)
             related[relation, object_].add(subject)
         self._objects = {name: self._by_frequency(name, found) for name, found in objects.items()}
@@ -73,17 +76,31 @@ class Distractors:
             for entity in named:
                 self._together[entity] |= named
 
+    def _true_of(self, relation: str, subject: str) -> set[str]:
+        """The entities that the subject, or a kind of it, is related to, and what these are kinds of."""
+        found = self._known.get((relation, subject))
+        if found is None:
+            is_a, includes = self._world.kind_of
+            found = set(self._related[relation, subject])
+            for kind in self._objects_of[includes, subject]:
+                found |= self._objects_of[relation, kind]
+            for entity in list(found):
+                found |= self._objects_of[is_a, entity]
+            self._known[relation, subject] = found
+        return found
+
     def _by_frequency(self, relation: str, words: Iterable[str]) -> list[str]:
         return sorted(words, key=lambda word: (self._frequency[relation, word], word))
 
     def may_replace(self, gold: Fact, other: str) -> bool:
         """May the object of a gold give way to another?
 
-        Not where the claim is entailed, or would be with subject and object swapped. And where documents do not tell the
+        Not where the claim is entailed, or would be with subject and object swapped, or with a kind of either in its place
+        ("birds" is no false answer to what can fly if some birds can). And where documents do not tell the
         gold's object together with its subject, they may not tell the other's either: it would stand out.
         """
         relation, subject, object_ = gold
-        if other == subject or other in self._related[relation, subject]:
+        if other == subject or other in self._true_of(relation, subject):
             return False
         together = self._together[subject]
         return other not in together or object_ in together

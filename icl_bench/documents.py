@@ -62,10 +62,12 @@ def _repeated(world: World, telling: Repeated) -> Iterator[Plan]:
         for b, bundle in enumerate(world.bundles)
         for facts in ([bundle.facts] if telling.together else [(fact,) for fact in bundle.facts])
     ]
-    for index in range(telling.times):
-        # every round in an order of its own: what stands next to a document says nothing about it
-        for i in stream(world.seed, world.name, "round", index).order(len(told)):
-            yield Plan(index, telling.kind, *told[i])
+    # All is told once, and then again at random: what stands next to a document says nothing about it.
+    draws = stream(world.seed, world.name, "rounds")
+    for i in draws.shuffled(range(len(told))):
+        yield Plan(0, telling.kind, *told[i])
+    for i in draws.shuffled(range(len(told), telling.times * len(told))):
+        yield Plan(i // len(told), telling.kind, *told[i % len(told)])
 
 
 def _articles(world: World, telling: Articles) -> Iterator[Plan]:

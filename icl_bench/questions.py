@@ -99,7 +99,8 @@ def question(world: World, closure: Closure, item: Item) -> Question:
     templates = item.ask.templates.format(wording=world.relations[asked.relation].wording)
     prompt, continuation = draws.choice(wordings(world.name, f"questions/{templates}"))
     values = variables(world, asked)
-    values["term_1"], values["term_2"] = draws.shuffled((asked.subject, asked.object))
+    if "term_1" in prompt.slots:
+        values["term_1"], values["term_2"] = draws.shuffled((asked.subject, asked.object))
     text = prompt.fill(values)
     if "sentence" in continuation.slots:
         choices = tuple(continuation.fill({"sentence": sentence(world, claim)}) for claim in claims)

@@ -157,6 +157,8 @@ class World(NamedTuple):
     """(entailed fact, hops, is it stated) -> the kind of question that asks for it, or None."""
     alternatives: Callable[[Fact], Sequence[Fact]]
     """An asked fact -> all the claims to choose from, itself among them (for kinds without a number of choices)."""
+    kind_of: tuple[str, str] = ("", "")
+    """The relation that says of an entity that it is a kind of another, and its inverse, if there is one."""
 
 
 class Document(Frozen):

@@ -195,7 +195,7 @@ def test_the_knobs_of_the_closure(tmp_path):
         ("magic", {}, "there is no method 'magic'; methods are closure, local, global"),
         ("closure", {"model": "hf"}, "closure has no field 'model'; its fields are kinds, hops, wordings, share, count"),
         ("closure", {"wordings": 0}, "closure.wordings = 0"),
-        ("closure", {"wordings": 9}, "reversal.wordings = 9: less_deep has 5 wordings"),
+        ("closure", {"wordings": 9}, "has 5 wordings that are not a test question's; ask for 5 or fewer"),
         ("closure", {"share": 1.5}, "closure.share = 1.5"),
         ("closure", {"hops": (3, 2)}, "hops = 3 to 2"),
         ("closure", {"hops": (4, None)}, "reversal has no facts of these kinds and hops"),

@@ -81,7 +81,9 @@ def test_forms_take_turns_and_orders_vary():
     assert Counter(row.relation for row in rows) == dict.fromkeys(FORMS, 30)
     place_of_middle = Counter()
     predicate_premise_first = Counter()
-    for bundle, document in zip(dataset.world.bundles, dataset.rows("train"), strict=True):
+    documents = {row.facts: row for row in dataset.rows("train")}
+    for bundle in dataset.world.bundles:
+        document = documents[tuple(fact.id for fact in bundle.facts)]
         middle = (set(bundle.facts[0][1:]) & set(bundle.facts[1][1:])).pop()
         place_of_middle[bundle.terms.index(middle)] += 1
         major, minor, _ = bundle.label.split("-")

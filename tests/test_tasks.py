@@ -391,11 +391,11 @@ def test_command_line_with_a_file(folder: str, tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--metadata", "path=/nowhere"], "error: there is no folder '/nowhere'; "),
-        (["--model_args", "ordr=2"], "error: icl-ngram has no argument 'ordr'; "),
+        (["--metadata", "path=/nowhere"], "icl-bench: there is no folder '/nowhere'; "),
+        (["--model_args", "ordr=2"], "icl-bench: icl-ngram has no argument 'ordr'; "),
         (
             ["--num_fewshot", "5000", "--metadata", "seed=3"],
-            "error: --num_fewshot 5000, but reversal has 1000 documents; ",
+            "icl-bench: --num_fewshot 5000, but reversal has 1000 documents; ",
         ),
     ],
 )

@@ -154,7 +154,7 @@ class JoinedDocuments(FirstNSampler):  # type: ignore[misc]
         Raises:
             IclBenchError: there are fewer.
         """
-        if n > (most := len(self.texts)):
+        if not 0 <= n <= (most := len(self.texts)):
             raise IclBenchError(f"--num_fewshot {n}, but {self._dataset} has {most} documents; ask for {most} or fewer")
         return [{"text": self._joined(n)}]
 

@@ -5,7 +5,8 @@
     answer      "less dangerous than femp."
 
 The simple reversals of Lampinen et al. (2025, arXiv 2505.00661): 100 facts over 28 features, each in 10 documents.
-Of every two facts one is stated with "more" and one with "less", on features that are dealt out evenly.
+Facts come in pairs that share a feature, one stated with "more" and one with "less", so that within every feature both
+wordings are stated equally often and the more frequent wording says nothing about an answer.
 """
 
 from __future__ import annotations
@@ -84,10 +85,11 @@ def sample(config: Config, seed: int, words: Callable[[int], list[str]]) -> Worl
     bundles = []
     order: list[str] = []
     for i in range(config.facts):
-        if i % len(features) == 0:
-            order = stream(seed, "reversal", "features", i // len(features)).shuffled(features)
-        feature = order[i % len(features)]
-        swap = stream(seed, "reversal", "degree", i // 2).below(2)
+        pair = i // 2
+        if i % (2 * len(features)) == 0:
+            order = stream(seed, "reversal", "features", pair // len(features)).shuffled(features)
+        feature = order[pair % len(features)]
+        swap = stream(seed, "reversal", "degree", pair).below(2)
         degree = "more" if (i + swap) % 2 else "less"
         fact = Fact(f"{degree}_{feature}", names[2 * i], names[2 * i + 1])
         # spread evenly over the facts: every prefix holds its share

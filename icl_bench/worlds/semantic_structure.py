@@ -195,4 +195,5 @@ def sample(config: Config, seed: int, words: Callable[[int], list[str]]) -> Worl
         ),
         classify=classify,
         alternatives=lambda fact: [fact],
+        kind_of=("is_a", "includes"),
     )
