@@ -52,7 +52,8 @@ def plans(world: World) -> Iterator[Plan]:
 
 
 def _repeated(world: World, telling: Repeated) -> Iterator[Plan]:
-    known = len(wordings(world.name, "documents"))
+    files = {telling.templates.format(wording=relation.wording) for relation in world.relations.values()}
+    known = min(len(wordings(world.name, name)) for name in files)
     if telling.times > known:
         raise IclBenchError(
             f"{world.name}: {telling.times} documents for each fact, but there are {known} wordings; ask for {known} or fewer"
@@ -101,7 +102,8 @@ def _rounds(world: World, name: str, items: Sequence[T]) -> Iterator[T]:
 
 def document(world: World, plan: Plan) -> Document:
     """Word a plan."""
-    text, ends = _one_wording(world, plan) if isinstance(world.telling, Repeated) else _article(world, plan)
+    telling = world.telling
+    text, ends = _one_wording(world, plan, telling.templates) if isinstance(telling, Repeated) else _article(world, plan)
     return Document(
         id=short_id(f"{plan.kind}\n{text}"),
         kind=plan.kind,
@@ -111,8 +113,8 @@ def document(world: World, plan: Plan) -> Document:
     )
 
 
-def _one_wording(world: World, plan: Plan) -> tuple[str, tuple[int, ...]]:
-    lines = wordings(world.name, "documents")
+def _one_wording(world: World, plan: Plan, templates: str) -> tuple[str, tuple[int, ...]]:
+    lines = wordings(world.name, templates.format(wording=world.relations[plan.facts[0].relation].wording))
     order = stream(world.seed, world.name, "wording", *plan.facts[0]).order(len(lines))
     choice = next(line for turn, line in enumerate(order) if turn == plan.number)
     values = variables(world, plan.facts[0])

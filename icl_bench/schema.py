@@ -8,6 +8,7 @@ question    "Gruds can be described as" -> "rony."
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
@@ -23,6 +24,10 @@ def short_id(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:16]
 
 
+_MARKS = re.compile(r'[(),"]')
+_FACT = re.compile(r'(\w+)\(([^(),"]+|"(?:[^"\\]|\\.)*"), ([^(),"]+|"(?:[^"\\]|\\.)*")\)')
+
+
 class Fact(NamedTuple):
     """A statement about two entities, such as `is_a(gruds, abmes)`."""
 
@@ -30,8 +35,29 @@ class Fact(NamedTuple):
     subject: str
     object: str
 
+    @classmethod
+    def parse(cls, text: str) -> Fact | None:
+        """The fact whose `str` this is; None for any other text.
+
+        >>> Fact.parse('is("f(x)", x + 1)')
+        Fact(relation='is', subject='f(x)', object='x + 1')
+        """
+        match = _FACT.fullmatch(text)
+        if match is None:
+            return None
+        relation, *ends = match.groups()
+        try:
+            fact = cls(relation, *(json.loads(end) if end.startswith('"') else end for end in ends))
+        except ValueError:
+            return None
+        return fact if str(fact) == text else None
+
     def __str__(self) -> str:
-        return f"{self.relation}({self.subject}, {self.object})"
+        """`relation(subject, object)`; an entity that holds a bracket, a comma or a quotation mark is quoted, as in JSON."""
+        subject, object_ = self.subject, self.object
+        if _MARKS.search(subject + object_):
+            subject, object_ = (json.dumps(end, ensure_ascii=False) if _MARKS.search(end) else end for end in (subject, object_))
+        return f"{self.relation}({subject}, {object_})"
 
     @property
     def id(self) -> str:
@@ -106,6 +132,8 @@ class Repeated(Frozen):
     """True: one document tells all the facts of its bundle. False: each fact of a bundle has its own documents."""
     kind: str
     """The `kind` of these documents."""
+    templates: str = "documents"
+    """The file of templates; `{wording}` stands for the wording of the (first) fact's relation."""
 
 
 class Articles(Frozen):
