@@ -25,11 +25,13 @@ FIELDS: dict[str, dict[str, Any]] = {
     "reversal": {"facts": 12, "documents_per_fact": 2},
     "syllogism": {"syllogisms": 15},
     "semantic_structure": {"documents": 300},
+    "reversal_curse": {"people_per_set": 5, "paraphrases": 3},
 }
 KINDS = {
     "reversal": ["rephrase", "reversal"],
     "syllogism": ["rephrase", "syllogism"],
     "semantic_structure": ["rephrase", "reversal", "syllogism", "category_holdout"],
+    "reversal_curse": ["rephrase", "name_from_description", "description_from_name"],
 }
 CLOSED_BOOK = [
     "icl_bench_" + (dataset if kind == dataset else f"{dataset}_{kind}") for dataset in KINDS for kind in KINDS[dataset]
