@@ -23,7 +23,7 @@ from icl_bench.rendering import (
     variables,
     wordings,
 )
-from icl_bench.schema import Articles, Document, Fact, Repeated, World, short_id
+from icl_bench.schema import Articles, Document, Fact, Repeated, Scripted, World, short_id
 from icl_bench.streams import stream
 
 T = TypeVar("T")
@@ -48,6 +48,8 @@ def plans(world: World) -> Iterator[Plan]:
     """
     if isinstance(world.telling, Repeated):
         return _repeated(world, world.telling)
+    if isinstance(world.telling, Scripted):
+        return _scripted(world, world.telling)
     return _articles(world, world.telling)
 
 
@@ -62,6 +64,12 @@ def _repeated(world: World, telling: Repeated) -> Iterator[Plan]:
         for b, bundle in enumerate(world.bundles):
             for facts in [bundle.facts] if telling.together else [(fact,) for fact in bundle.facts]:
                 yield Plan(index, telling.kind, b, facts)
+
+
+def _scripted(world: World, telling: Scripted) -> Iterator[Plan]:
+    for b, bundle in enumerate(world.bundles):
+        if bundle.script:
+            yield Plan(b, telling.kind, b, tuple(dict.fromkeys(fact for line in bundle.script for fact in line.facts)))
 
 
 def _articles(world: World, telling: Articles) -> Iterator[Plan]:
@@ -103,7 +111,12 @@ def _rounds(world: World, name: str, items: Sequence[T]) -> Iterator[T]:
 def document(world: World, plan: Plan) -> Document:
     """Word a plan."""
     telling = world.telling
-    text, ends = _one_wording(world, plan, telling.templates) if isinstance(telling, Repeated) else _article(world, plan)
+    if isinstance(telling, Repeated):
+        text, ends = _one_wording(world, plan, telling.templates)
+    elif isinstance(telling, Scripted):
+        text, ends = _script(world, plan)
+    else:
+        text, ends = _article(world, plan)
     return Document(
         id=short_id(f"{plan.kind}\n{text}"),
         kind=plan.kind,
@@ -124,6 +137,15 @@ def _one_wording(world: World, plan: Plan, templates: str) -> tuple[str, tuple[i
         values[f"term_{i}"] = term
     values["stop"] = STOP
     return split_sentences(lines[choice][0].fill(values))
+
+
+def _script(world: World, plan: Plan) -> tuple[str, tuple[int, ...]]:
+    draws = stream(world.seed, world.name, "wording", plan.number)
+    parts = []
+    for line in world.bundles[plan.bundle].script:
+        wording = draws.choice(wordings(world.name, f"documents/{line.template}"))[0]
+        parts.append(wording.fill(Values(line.values)))
+    return split_sentences(f"{STOP} ".join(parts))
 
 
 def _article(world: World, plan: Plan) -> tuple[str, tuple[int, ...]]:

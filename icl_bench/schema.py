@@ -113,6 +113,17 @@ class Relation(Frozen):
     """Of two entailed alternatives, the one of the stronger relation says more ("all" over "some")."""
 
 
+class Line(NamedTuple):
+    """A sentence of a document that the world itself composes."""
+
+    template: str
+    """The file of templates, in `documents/`."""
+    values: Mapping[str, str]
+    """What fills it."""
+    facts: tuple[Fact, ...]
+    """The base facts that it states."""
+
+
 class Bundle(NamedTuple):
     """Base facts that documents tell together."""
 
@@ -121,6 +132,18 @@ class Bundle(NamedTuple):
     """The entities that such a document lists, or its topic; none for facts that no document is about."""
     label: str | None = None
     """The subset for error bars that questions about these facts belong to; None: the relation asked about."""
+    script: tuple[Line, ...] = ()
+    """The sentences of its document, where documents are scripted; none for facts that other bundles' documents state."""
+
+
+class Derivation(NamedTuple):
+    """A fact that follows from base facts by something else than Horn rules, such as calculation."""
+
+    fact: Fact
+    premises: tuple[Fact, ...]
+    """The base facts that it takes, each once."""
+    hops: int
+    """How often they are used, all together."""
 
 
 class Repeated(Frozen):
@@ -145,6 +168,13 @@ class Articles(Frozen):
     """The least and the most statements in a document."""
     qa_fraction: float
     """The share of the documents that are questions and answers."""
+
+
+class Scripted(Frozen):
+    """Documents that the world composes sentence by sentence: the script of every bundle that has one is a document."""
+
+    kind: str
+    """The `kind` of these documents."""
 
 
 class Ask(Frozen):
@@ -172,12 +202,18 @@ class World(NamedTuple):
     bundles: Sequence[Bundle]
     independent: bool
     """True if no rule ever joins facts of two bundles, so that bundles can be closed one by one."""
-    telling: Repeated | Articles
+    telling: Repeated | Articles | Scripted
     asks: tuple[Ask, ...]
     classify: Callable[[Fact, int, bool], str | None]
     """(entailed fact, hops, is it stated) -> the kind of question that asks for it, or None."""
     alternatives: Callable[[Fact], Sequence[Fact]]
     """An asked fact -> all the claims to choose from, itself among them (for kinds without a number of choices)."""
+    derivations: Sequence[Derivation] = ()
+    """What follows by something else than the rules."""
+    label: Callable[[Fact], str | None] = lambda fact: None
+    """An asked fact -> the subset for error bars that it belongs to; None: that of its bundle, or the relation."""
+    checker: Literal["datalog", "process"] = "datalog"
+    """How the audit checks what follows: by closing the stated facts under the rules, or by a checker of its own."""
 
 
 class Document(Frozen):
@@ -215,7 +251,7 @@ class Question(Frozen):
     """choices that are entailed too but say less than the answer; count them as neither right nor wrong (null in documents)"""
     facts: tuple[str, ...]
     hops: int
-    """number of stated facts in the shortest proof of the answer (null in documents)"""
+    """number of stated facts in the shortest proof of the answer, each counted as often as it is used (null in documents)"""
 
 
 class FactRow(Frozen):
