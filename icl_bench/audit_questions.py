@@ -11,21 +11,12 @@ from math import sqrt
 
 from icl_bench.audit_facts import Truth
 from icl_bench.schema import Fact
-from icl_bench.shallow import Row, one_hop_apart, words
+from icl_bench.shallow import Row, one_hop_apart
 
 LIMIT_POSITIONS = 3.72
 """Standard deviations above which gold positions are not even: p = 1e-4."""
 SAMPLE = 20_000
 """Test questions of a kind that shallow learners answer: enough for a standard error below 0.4 %."""
-
-
-def plain(text: str) -> str:
-    """A text without case and punctuation, with a space on either side, so that `in` matches whole words.
-
-    >>> plain("Gruds can: blim.")
-    ' gruds can blim '
-    """
-    return f" {' '.join(words(text))} "
 
 
 def question_faults(row: Row) -> Iterator[str]:
@@ -46,15 +37,14 @@ def gold(row: Row) -> list[Fact]:
     return [fact for index in row["answer"] if (fact := Fact.parse(row["claims"][index]))]
 
 
-def wording_faults(row: Row) -> Iterator[str]:
+def wording_faults(row: Row, truth: Truth) -> Iterator[str]:
     """A text that is not the question and its first correct choice; choices that do not name what they claim."""
     text = f"{row['question']} {row['choices'][row['answer'][0]]}"
     if row["text"] != text:
         yield f"text is {row['text']!r}, not {text!r}"
     for choice, claim in zip(row["choices"], row["claims"], strict=True):
-        fact, text = Fact.parse(claim), plain(f"{row['question']} {choice}")
-        for entity in (fact.subject, fact.object) if fact else ():
-            if plain(entity) not in text:
+        if fact := Fact.parse(claim):
+            for entity in truth.unnamed(fact, f"{row['question']} {choice}"):
                 yield f"{choice!r} claims {claim}, but {entity!r} is not in the text"
 
 
@@ -69,13 +59,14 @@ def entailment_faults(row: Row, truth: Truth) -> Iterator[str]:
 def premise_faults(row: Row, truth: Truth) -> Iterator[str]:
     """`facts` that are not stated, do not prove the answer, or hold more than that takes."""
     facts = frozenset(row["facts"])
-    if row["hops"] != len(row["facts"]) or len(facts) != len(row["facts"]):
-        yield f"hops is {row['hops']}, but its facts are {len(facts)}"
+    golds = gold(row)
+    uses = truth.uses(row["facts"], golds)
+    if row["hops"] != uses or len(facts) != len(row["facts"]):
+        yield f"hops is {row['hops']}, but its facts are {len(facts)}" + (f", used {uses} times" if uses != len(facts) else "")
     unknown = sorted(one for one in facts if not truth.is_stated(one))
     if unknown:
         yield f"its fact {unknown[0]} is not stated"
         return
-    golds = gold(row)
     for fact in golds:
         if fact not in truth.follows(facts):
             yield f"its facts do not prove {fact}"

@@ -18,7 +18,7 @@ FLOORS = [
     {"questions"},
     {"build"},
     {"tables"},
-    {"audit_tables", "audit_facts", "audit_questions", "audit_text", "card", "loading"},
+    {"audit_tables", "audit_facts", "audit_questions", "audit_text", "audit_process", "card", "loading"},
     {"audit", "generate", "show"},
     {"tasks"},
     {"ngram"},
