@@ -399,3 +399,33 @@ def test_the_audit_of_a_folder(tmp_path):
     pq.write_table(type(table).from_pylist(rows, schema=table.schema), path)
     failed = {check.name for check in audit(tmp_path / "world") if not check.passed}
     assert {"hashes", "entailment", "premises", "wording"} <= failed
+
+
+# ---- a learner that copies
+
+
+def trigrams(text):
+    return {text[i : i + 3] for i in range(len(text) - 2)}
+
+
+def alike(one, other):
+    return len(one & other) / len(one | other)
+
+
+def test_what_copying_the_nearest_example_reaches():
+    """The number in the card: the choice that is most like the result of the example whose formula is most like the question's."""
+    right, count = Counter(), Counter()
+    for seed in range(4):
+        _, rows = default(seed)
+        examples = []
+        for row in rows["train"]:
+            formula, result = re.search(r"(\[.*\]) = (.*)\.$", row.text[row.sentence_ends[-2] :]).groups()
+            examples.append((trigrams(formula), trigrams(result)))
+        for row in rows["test"]:
+            asked = trigrams(row.question[row.question.index("[") : -2])
+            _, result = max(examples, key=lambda example: alike(asked, example[0]))
+            scores = [alike(trigrams(choice), result) for choice in row.choices]
+            best = [i for i, score in enumerate(scores) if score == max(scores)]
+            right[row.kind] += len({*best} & {*row.answer}) / len(best)
+            count[row.kind] += 1
+    assert {kind: round(right[kind] / count[kind], 1) for kind in count} == {"new_formula": 0.6, "composition": 0.6}
