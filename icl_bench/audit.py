@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from icl_bench import audit_questions
 from icl_bench.audit_facts import Truth
+from icl_bench.audit_process import ProcessLeaks, ProcessTruth
 from icl_bench.audit_questions import Asked
 from icl_bench.audit_tables import DatasetEntry, Manifest, Table, augmented, names, stray_faults, table_faults
 from icl_bench.audit_text import Leaks, ends_faults
@@ -37,8 +38,16 @@ EXPECTED: Mapping[tuple[str, str, str], str] = {
     ("semantic_structure", "reversal", "same sentence"): _STATED_PAIR,
     ("semantic_structure", "category_holdout (1 hop)", "same document"): _STATED_PAIR,
     ("semantic_structure", "category_holdout (1 hop)", "same sentence"): _STATED_PAIR,
+    ("reversal_curse", "name_from_description", "same document"): _STATED_PAIR,
+    ("reversal_curse", "name_from_description", "same sentence"): _STATED_PAIR,
+    ("reversal_curse", "description_from_name", "same document"): _STATED_PAIR,
+    ("reversal_curse", "description_from_name", "same sentence"): _STATED_PAIR,
 }
 """(dataset, kind, learner) -> why this learner cannot be at chance there: it is reported and does not fail."""
+
+
+CHECKERS: Mapping[str, tuple[type[Truth], type[Leaks]]] = {"datalog": (Truth, Leaks), "process": (ProcessTruth, ProcessLeaks)}
+"""How a dataset is to be checked -> what knows what follows, and what knows what must not be told."""
 
 
 class Check(NamedTuple):
@@ -127,8 +136,9 @@ class _Reading:
     def __init__(self, facts: Table, entry: DatasetEntry, tally: _Tally) -> None:
         self._covered, self._tally = entry.covered, tally
         self._ids: set[str] = set()
-        self._truth = Truth(facts, [Rule.parse(rule) for rule in entry.rules])
-        self._leaks = Leaks(self._truth)
+        truth, leaks = CHECKERS[entry.checker]
+        self._truth = truth(facts, [Rule.parse(rule) for rule in entry.rules])
+        self._leaks = leaks(self._truth)
         self.asked = Asked()
         tally.add("ids", self._truth.id_faults())
         tally.add("closure", self._truth.closure_faults())
@@ -140,7 +150,7 @@ class _Reading:
         add("ids", self._repeated(row))
         if not add("questions", audit_questions.question_faults(row), where):
             return
-        add("wording", audit_questions.wording_faults(row), where)
+        add("wording", audit_questions.wording_faults(row, truth), where)
         add("entailment", audit_questions.entailment_faults(row, truth), where)
         add("premises", audit_questions.premise_faults(row, truth), where)
         add("asked", audit_questions.asked_faults(row, split, truth), where)

@@ -6,12 +6,12 @@ The closure here is simple and shares no code with the one that made the tables.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import NamedTuple
 
 from icl_bench.schema import Fact, Rule
-from icl_bench.shallow import Row
+from icl_bench.shallow import Row, words
 
 Triggers = Mapping[str, Sequence[tuple[Fact, Fact, Fact | None]]]
 """relation of a new fact -> (head, premise that the fact may be, the other premise) of every rule it may fire"""
@@ -63,6 +63,15 @@ def entailed(facts: Iterable[Fact], fires: Triggers) -> set[Fact]:
     return known
 
 
+def plain(text: str) -> str:
+    """A text without case and punctuation, with a space on either side, so that `in` matches whole words.
+
+    >>> plain("Gruds can: blim.")
+    ' gruds can blim '
+    """
+    return f" {' '.join(words(text))} "
+
+
 class Entry(NamedTuple):
     """A row of the table of facts, without its wording."""
 
@@ -88,11 +97,24 @@ class Truth:
                 self.sentences[fact] = row["sentence"]
         self._fires = triggers(rules)
         self.stated = {entry.fact for entry in self.table.values() if entry.status == "stated"}
-        self.entailed = entailed(self.stated, self._fires)
+        self.entailed = self.consequences(self.stated)
         self.follows = lru_cache(_CACHE)(self._follows)
 
-    def _follows(self, ids: frozenset[str]) -> set[Fact]:
-        return entailed((self.table[one].fact for one in ids), self._fires)
+    def consequences(self, facts: Iterable[Fact]) -> Set[Fact]:
+        """What follows from facts. A checker of another logic than Horn rules has its own."""
+        return entailed(facts, self._fires)
+
+    def _follows(self, ids: frozenset[str]) -> Set[Fact]:
+        return self.consequences(self.table[one].fact for one in ids)
+
+    def uses(self, ids: Sequence[str], facts: Sequence[Fact]) -> int:
+        """How often the stated facts of a proof are used, all together: under Horn rules each once."""
+        return len(ids)
+
+    def unnamed(self, fact: Fact, text: str) -> Iterator[str]:
+        """Which entities of a fact are not named in a text?"""
+        whole = plain(text)
+        yield from (end for end in fact[1:] if plain(end) not in whole)
 
     def is_stated(self, fact_id: str) -> bool:
         """Is there a stated fact of this id?"""

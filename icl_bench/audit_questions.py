@@ -5,35 +5,18 @@ Every check yields its faults in words.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from math import sqrt
 
 from icl_bench.audit_facts import Truth
 from icl_bench.schema import Fact
-from icl_bench.shallow import Row, one_hop_apart, words
+from icl_bench.shallow import Row, one_hop_apart
 
 LIMIT_POSITIONS = 3.72
 """Standard deviations above which gold positions are not even: p = 1e-4."""
 SAMPLE = 20_000
 """Test questions of a kind that shallow learners answer: enough for a standard error below 0.4 %."""
-_CLAIM = re.compile(r"(\w+)\(([^(),]+), ([^(),]+)\)")
-
-
-def parse_claim(claim: str) -> Fact | None:
-    """The fact that a choice asserts; None for anything else."""
-    match = _CLAIM.fullmatch(claim)
-    return Fact(*match.groups()) if match else None
-
-
-def plain(text: str) -> str:
-    """A text without case and punctuation, with a space on either side, so that `in` matches whole words.
-
-    >>> plain("Gruds can: blim.")
-    ' gruds can blim '
-    """
-    return f" {' '.join(words(text))} "
 
 
 def question_faults(row: Row) -> Iterator[str]:
@@ -42,7 +25,7 @@ def question_faults(row: Row) -> Iterator[str]:
     if not row["answer"] or len(set(right)) < len(right) or not all(0 <= index < choices for index in right):
         yield f"answer {row['answer']} and weaker {row['weaker']} are not different choices out of {choices}"
         return
-    if len(row["claims"]) != choices or None in map(parse_claim, row["claims"]):
+    if len(row["claims"]) != choices or None in map(Fact.parse, row["claims"]):
         yield f"claims {row['claims']} are not one `relation(subject, object)` for each choice"
     for column in ("choices", "claims"):
         if len(set(row[column])) < len(row[column]):
@@ -51,25 +34,24 @@ def question_faults(row: Row) -> Iterator[str]:
 
 def gold(row: Row) -> list[Fact]:
     """The facts that the correct choices assert."""
-    return [fact for index in row["answer"] if (fact := parse_claim(row["claims"][index]))]
+    return [fact for index in row["answer"] if (fact := Fact.parse(row["claims"][index]))]
 
 
-def wording_faults(row: Row) -> Iterator[str]:
+def wording_faults(row: Row, truth: Truth) -> Iterator[str]:
     """A text that is not the question and its first correct choice; choices that do not name what they claim."""
     text = f"{row['question']} {row['choices'][row['answer'][0]]}"
     if row["text"] != text:
         yield f"text is {row['text']!r}, not {text!r}"
     for choice, claim in zip(row["choices"], row["claims"], strict=True):
-        fact, text = parse_claim(claim), plain(f"{row['question']} {choice}")
-        for entity in (fact.subject, fact.object) if fact else ():
-            if plain(entity) not in text:
+        if fact := Fact.parse(claim):
+            for entity in truth.unnamed(fact, f"{row['question']} {choice}"):
                 yield f"{choice!r} claims {claim}, but {entity!r} is not in the text"
 
 
 def entailment_faults(row: Row, truth: Truth) -> Iterator[str]:
     """Correct choices that do not follow from what is stated, and wrong ones that do."""
     for index, claim in enumerate(row["claims"]):
-        true = parse_claim(claim) in truth.entailed
+        true = Fact.parse(claim) in truth.entailed
         if true != (index in row["answer"] or index in row["weaker"]):
             yield f"{claim} is {'entailed but not among' if true else 'not entailed but among'} the answers"
 
@@ -77,13 +59,14 @@ def entailment_faults(row: Row, truth: Truth) -> Iterator[str]:
 def premise_faults(row: Row, truth: Truth) -> Iterator[str]:
     """`facts` that are not stated, do not prove the answer, or hold more than that takes."""
     facts = frozenset(row["facts"])
-    if row["hops"] != len(row["facts"]) or len(facts) != len(row["facts"]):
-        yield f"hops is {row['hops']}, but its facts are {len(facts)}"
+    golds = gold(row)
+    uses = truth.uses(row["facts"], golds)
+    if row["hops"] != uses or len(facts) != len(row["facts"]):
+        yield f"hops is {row['hops']}, but its facts are {len(facts)}" + (f", used {uses} times" if uses != len(facts) else "")
     unknown = sorted(one for one in facts if not truth.is_stated(one))
     if unknown:
         yield f"its fact {unknown[0]} is not stated"
         return
-    golds = gold(row)
     for fact in golds:
         if fact not in truth.follows(facts):
             yield f"its facts do not prove {fact}"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,6 +50,8 @@ class DatasetEntry(Frozen, extra="ignore"):
 
     rules: tuple[str, ...]
     """Every rule of its world, as `is_a(X, Z) :- is_a(X, Y), is_a(Y, Z).`"""
+    checker: Literal["datalog", "process"] = "datalog"
+    """What tells what follows: the rules, or a checker of the dataset's own."""
     covered: int
     """How many documents, from the first on, state all the facts that its questions need."""
 

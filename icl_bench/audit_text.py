@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from icl_bench.audit_facts import Truth
-from icl_bench.audit_questions import gold, plain
+from icl_bench.audit_facts import Truth, plain
+from icl_bench.audit_questions import gold
 from icl_bench.schema import Fact
 from icl_bench.shallow import Row, sentences, words
 

@@ -88,7 +88,7 @@ def _by_bundle(world: World, config: WorldConfig) -> Dataset:
 
 
 def _as_a_whole(world: World, config: WorldConfig) -> Dataset:
-    closure = Closure((fact for bundle in world.bundles for fact in bundle.facts), world.rules)
+    closure = Closure((fact for bundle in world.bundles for fact in bundle.facts), world.rules, world.derivations)
     planned = list(plans(world))
     distractors = Distractors(world, closure, statements_of(world, planned))
     items: dict[str, list[Item]] = {"validation": [], "test": []}

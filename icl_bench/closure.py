@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from icl_bench.schema import Fact, Rule
+from icl_bench.schema import Derivation, Fact, Rule
 
 
 class _Join(NamedTuple):
@@ -62,9 +62,12 @@ def _compiled(rules: tuple[Rule, ...]) -> dict[str, list[_Join]]:
 
 
 class Closure:
-    """The facts that `facts` entail under `rules`: a container of facts in the order of their derivation."""
+    """The facts that `facts` entail under `rules`: a container of facts in the order of their derivation.
 
-    def __init__(self, facts: Iterable[Fact], rules: Iterable[Rule]) -> None:
+    Derivations come last: each adds its fact if its premises are there. No rule is applied to what they add.
+    """
+
+    def __init__(self, facts: Iterable[Fact], rules: Iterable[Rule], derivations: Iterable[Derivation] = ()) -> None:
         joins = _compiled(tuple(rules))
         self._derived: dict[Fact, tuple[int, tuple[Fact, ...]]] = {}
         """fact -> number of stated facts it rests on, premises of its last step (none for a stated fact)"""
@@ -92,6 +95,9 @@ class Closure:
                         order = (fact, partner) if first else (partner, fact)
                         agenda.setdefault(cost + derived[partner][0], []).append((Fact(*conclusion), order))
             del agenda[cost]
+        for fact, premises, hops in derivations:
+            if fact not in derived and all(premise in derived for premise in premises):
+                derived[fact] = (hops, premises)
 
     def __contains__(self, fact: Fact) -> bool:
         return fact in self._derived
@@ -107,7 +113,7 @@ class Closure:
         return fact in self._derived and not self._derived[fact][1]
 
     def hops(self, fact: Fact) -> int:
-        """The number of stated facts in its shortest proof.
+        """The number of stated facts in its shortest proof, each counted as often as it is used.
 
         Raises:
             KeyError: the fact is not entailed.

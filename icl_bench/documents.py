@@ -23,7 +23,7 @@ from icl_bench.rendering import (
     variables,
     wordings,
 )
-from icl_bench.schema import Articles, Document, Fact, Repeated, World, short_id
+from icl_bench.schema import Articles, Document, Fact, Repeated, Scripted, World, short_id
 from icl_bench.streams import stream
 
 T = TypeVar("T")
@@ -48,11 +48,14 @@ def plans(world: World) -> Iterator[Plan]:
     """
     if isinstance(world.telling, Repeated):
         return _repeated(world, world.telling)
+    if isinstance(world.telling, Scripted):
+        return _scripted(world, world.telling)
     return _articles(world, world.telling)
 
 
 def _repeated(world: World, telling: Repeated) -> Iterator[Plan]:
-    known = len(wordings(world.name, "documents"))
+    files = {telling.templates.format(wording=relation.wording) for relation in world.relations.values()}
+    known = min(len(wordings(world.name, name)) for name in files)
     if telling.times > known:
         raise IclBenchError(
             f"{world.name}: {telling.times} documents for each fact, but there are {known} wordings; ask for {known} or fewer"
@@ -68,6 +71,12 @@ def _repeated(world: World, telling: Repeated) -> Iterator[Plan]:
         yield Plan(0, telling.kind, *told[i])
     for i in draws.shuffled(range(len(told), telling.times * len(told))):
         yield Plan(i // len(told), telling.kind, *told[i % len(told)])
+
+
+def _scripted(world: World, telling: Scripted) -> Iterator[Plan]:
+    for b, bundle in enumerate(world.bundles):
+        if bundle.script:
+            yield Plan(b, telling.kind, b, tuple(dict.fromkeys(fact for line in bundle.script for fact in line.facts)))
 
 
 def _articles(world: World, telling: Articles) -> Iterator[Plan]:
@@ -112,7 +121,13 @@ def _rounds(world: World, name: str, items: Sequence[T]) -> Iterator[T]:
 
 def document(world: World, plan: Plan) -> Document:
     """Word a plan."""
-    text, ends = _one_wording(world, plan) if isinstance(world.telling, Repeated) else _article(world, plan)
+    telling = world.telling
+    if isinstance(telling, Repeated):
+        text, ends = _one_wording(world, plan, telling.templates)
+    elif isinstance(telling, Scripted):
+        text, ends = _script(world, plan)
+    else:
+        text, ends = _article(world, plan)
     return Document(
         id=short_id(f"{plan.kind}\n{text}"),
         kind=plan.kind,
@@ -122,8 +137,8 @@ def document(world: World, plan: Plan) -> Document:
     )
 
 
-def _one_wording(world: World, plan: Plan) -> tuple[str, tuple[int, ...]]:
-    lines = wordings(world.name, "documents")
+def _one_wording(world: World, plan: Plan, templates: str) -> tuple[str, tuple[int, ...]]:
+    lines = wordings(world.name, templates.format(wording=world.relations[plan.facts[0].relation].wording))
     order = stream(world.seed, world.name, "wording", *plan.facts[0]).order(len(lines))
     choice = next(line for turn, line in enumerate(order) if turn == plan.number)
     values = variables(world, plan.facts[0])
@@ -133,6 +148,15 @@ def _one_wording(world: World, plan: Plan) -> tuple[str, tuple[int, ...]]:
         values[f"term_{i}"] = term
     values["stop"] = STOP
     return split_sentences(lines[choice][0].fill(values))
+
+
+def _script(world: World, plan: Plan) -> tuple[str, tuple[int, ...]]:
+    draws = stream(world.seed, world.name, "wording", plan.number)
+    parts = []
+    for line in world.bundles[plan.bundle].script:
+        wording = draws.choice(wordings(world.name, f"documents/{line.template}"))[0]
+        parts.append(wording.fill(Values(line.values)))
+    return split_sentences(f"{STOP} ".join(parts))
 
 
 def _article(world: World, plan: Plan) -> tuple[str, tuple[int, ...]]:

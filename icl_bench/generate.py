@@ -58,6 +58,7 @@ def generate(
             manifest["datasets"][name] = {
                 "config": dataset.config.model_dump(),
                 "rules": [str(rule) for rule in dataset.world.rules],
+                "checker": dataset.world.checker,
                 "covered": dataset.covered,
             }
             for split in (*SPLITS, "facts"):

@@ -29,7 +29,7 @@ def load_dataset(name: str, seed: int = 0, path: str | Path | None = None, **con
     """A dataset as `datasets.load_dataset` would give it.
 
     Args:
-        name: `reversal`, `syllogism`, `semantic_structure`, or one of them with `_facts`.
+        name: a key of `WORLDS`, such as `reversal`, or one with `_facts`.
         seed: any integer; every seed is another world.
         path: a folder of tables, or a repository on the Hugging Face Hub, to read instead of generating.
         **config: fields of the dataset's configuration, such as `facts=1000`.

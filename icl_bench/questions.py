@@ -41,21 +41,29 @@ def _item(world: World, closure: Closure, ask: Ask, claims: Sequence[Fact], labe
 
 def items_of_bundle(world: World, bundle: Bundle, closure: Closure, ask: Ask) -> Iterator[Item]:
     """The questions of one kind about one bundle, with the alternatives that the world names."""
+    yield from _with_alternatives(world, closure, ask, bundle.label)
+
+
+def _with_alternatives(world: World, closure: Closure, ask: Ask, label: str | None) -> Iterator[Item]:
     seen: set[Fact] = set()
     for fact in closure:
         if fact not in seen and world.classify(fact, closure.hops(fact), closure.stated(fact)) == ask.kind:
             claims = world.alternatives(fact)
             seen.update(claims)
-            yield _item(world, closure, ask, claims, bundle.label)
+            yield _item(world, closure, ask, claims, world.label(fact) or label)
 
 
 def items_of_world(world: World, closure: Closure, ask: Ask, distractors: Distractors) -> Iterator[Item]:
     """The questions of one kind about a whole world: groups that share their choices, then questions that fit no group.
 
     The latter are taken up to the kind's `count`, and only where a gold's place in the order of frequency can be drawn
-    uniformly; without a count all are, for all that follows is asked.
+    uniformly; without a count all are, for all that follows is asked. A kind without a number of choices has the
+    alternatives that the world names.
     """
-    size = ask.choices or 0
+    if ask.choices is None:
+        yield from _with_alternatives(world, closure, ask, None)
+        return
+    size = ask.choices
     candidates: dict[str, list[Fact]] = defaultdict(list)
     for fact in closure:
         if world.classify(fact, closure.hops(fact), closure.stated(fact)) == ask.kind:
@@ -119,5 +127,5 @@ def question(world: World, closure: Closure, item: Item) -> Question:
         answer=answer,
         weaker=tuple(i for i, claim in enumerate(claims) if i not in answer and claim in closure),
         facts=tuple(fact.id for fact in proof),
-        hops=len(proof),
+        hops=closure.hops(asked),
     )

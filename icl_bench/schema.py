@@ -8,6 +8,7 @@ question    "Gruds can be described as" -> "rony."
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -24,6 +25,10 @@ def short_id(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:16]
 
 
+_MARKS = re.compile(r'[(),"]')
+_FACT = re.compile(r'(\w+)\(([^(),"]+|"(?:[^"\\]|\\.)*"), ([^(),"]+|"(?:[^"\\]|\\.)*")\)')
+
+
 @lru_cache(maxsize=1 << 14)
 def _fact_id(fact: Fact) -> str:
     """Facts are named again and again: in documents, proofs and tables."""
@@ -37,8 +42,29 @@ class Fact(NamedTuple):
     subject: str
     object: str
 
+    @classmethod
+    def parse(cls, text: str) -> Fact | None:
+        """The fact whose `str` this is; None for any other text.
+
+        >>> Fact.parse('is("f(x)", x + 1)')
+        Fact(relation='is', subject='f(x)', object='x + 1')
+        """
+        match = _FACT.fullmatch(text)
+        if match is None:
+            return None
+        relation, *ends = match.groups()
+        try:
+            fact = cls(relation, *(json.loads(end) if end.startswith('"') else end for end in ends))
+        except ValueError:
+            return None
+        return fact if str(fact) == text else None
+
     def __str__(self) -> str:
-        return f"{self.relation}({self.subject}, {self.object})"
+        """`relation(subject, object)`; an entity that holds a bracket, a comma or a quotation mark is quoted, as in JSON."""
+        subject, object_ = self.subject, self.object
+        if _MARKS.search(subject + object_):
+            subject, object_ = (json.dumps(end, ensure_ascii=False) if _MARKS.search(end) else end for end in (subject, object_))
+        return f"{self.relation}({subject}, {object_})"
 
     @property
     def id(self) -> str:
@@ -94,6 +120,17 @@ class Relation(Frozen):
     """Of two entailed alternatives, the one of the stronger relation says more ("all" over "some")."""
 
 
+class Line(NamedTuple):
+    """A sentence of a document that the world itself composes."""
+
+    template: str
+    """The file of templates, in `documents/`."""
+    values: Mapping[str, str]
+    """What fills it."""
+    facts: tuple[Fact, ...]
+    """The base facts that it states."""
+
+
 class Bundle(NamedTuple):
     """Base facts that documents tell together."""
 
@@ -102,6 +139,18 @@ class Bundle(NamedTuple):
     """The entities that such a document lists, or its topic; none for facts that no document is about."""
     label: str | None = None
     """The subset for error bars that questions about these facts belong to; None: the relation asked about."""
+    script: tuple[Line, ...] = ()
+    """The sentences of its document, where documents are scripted; none for facts that other bundles' documents state."""
+
+
+class Derivation(NamedTuple):
+    """A fact that follows from base facts by something else than Horn rules, such as calculation."""
+
+    fact: Fact
+    premises: tuple[Fact, ...]
+    """The base facts that it takes, each once."""
+    hops: int
+    """How often they are used, all together."""
 
 
 class Repeated(Frozen):
@@ -113,6 +162,8 @@ class Repeated(Frozen):
     """True: one document tells all the facts of its bundle. False: each fact of a bundle has its own documents."""
     kind: str
     """The `kind` of these documents."""
+    templates: str = "documents"
+    """The file of templates; `{wording}` stands for the wording of the (first) fact's relation."""
 
 
 class Articles(Frozen):
@@ -124,6 +175,13 @@ class Articles(Frozen):
     """The least and the most statements in a document."""
     qa_fraction: float
     """The share of the documents that are questions and answers."""
+
+
+class Scripted(Frozen):
+    """Documents that the world composes sentence by sentence: the script of every bundle that has one is a document."""
+
+    kind: str
+    """The `kind` of these documents."""
 
 
 class Ask(Frozen):
@@ -151,7 +209,7 @@ class World(NamedTuple):
     bundles: Sequence[Bundle]
     independent: bool
     """True if no rule ever joins facts of two bundles, so that bundles can be closed one by one."""
-    telling: Repeated | Articles
+    telling: Repeated | Articles | Scripted
     asks: tuple[Ask, ...]
     classify: Callable[[Fact, int, bool], str | None]
     """(entailed fact, hops, is it stated) -> the kind of question that asks for it, or None."""
@@ -159,6 +217,12 @@ class World(NamedTuple):
     """An asked fact -> all the claims to choose from, itself among them (for kinds without a number of choices)."""
     kind_of: tuple[str, str] = ("", "")
     """The relation that says of an entity that it is a kind of another, and its inverse, if there is one."""
+    derivations: Sequence[Derivation] = ()
+    """What follows by something else than the rules."""
+    label: Callable[[Fact], str | None] = lambda fact: None
+    """An asked fact -> the subset for error bars that it belongs to; None: that of its bundle, or the relation."""
+    checker: Literal["datalog", "process"] = "datalog"
+    """How the audit checks what follows: by closing the stated facts under the rules, or by a checker of its own."""
 
 
 class Document(Frozen):
@@ -196,7 +260,7 @@ class Question(Frozen):
     """choices that are entailed too but say less than the answer; count them as neither right nor wrong (null in documents)"""
     facts: tuple[str, ...]
     hops: int
-    """number of stated facts in the shortest proof of the answer (null in documents)"""
+    """number of stated facts in the shortest proof of the answer, each counted as often as it is used (null in documents)"""
 
 
 class FactRow(Frozen):

@@ -25,7 +25,7 @@ def clingo_closure(facts, rules):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("name", ["reversal", "syllogism", "semantic_structure"])
+@pytest.mark.parametrize("name", ["reversal", "syllogism", "semantic_structure", "reversal_curse"])
 def test_whole_worlds_against_clingo(name, seed):
     dataset = build(name, seed)
     facts = [fact for bundle in dataset.world.bundles for fact in bundle.facts]
@@ -70,7 +70,7 @@ def test_proofs_hold_and_are_minimal_on_trees(facts, texts):
             assert not any(fact in Closure(subset, rules) for size in range(len(proof)) for subset in combinations(facts, size))
 
 
-@pytest.mark.parametrize("name", ["reversal", "syllogism", "semantic_structure"])
+@pytest.mark.parametrize("name", ["reversal", "syllogism", "semantic_structure", "reversal_curse"])
 def test_hops_are_the_length_of_the_proof(name):
     world = build(name, 5).world
     closure = Closure([fact for bundle in world.bundles for fact in bundle.facts], world.rules)

@@ -18,7 +18,7 @@ FLOORS = [
     {"questions", "parsing"},
     {"build"},
     {"tables"},
-    {"audit_tables", "audit_facts", "audit_questions", "audit_text", "card", "loading", "augment_world"},
+    {"audit_tables", "audit_facts", "audit_questions", "audit_text", "audit_process", "card", "loading", "augment_world"},
     {"audit", "generate", "show", "training", "augment_closure", "augment_check"},
     {"tasks"},
     {"ngram"},

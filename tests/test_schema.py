@@ -75,3 +75,25 @@ def test_every_column_is_explained():
     for model in (Document, Question, FactRow):
         for name, field in model.model_fields.items():
             assert field.description or name in Document.model_fields, name
+
+
+@pytest.mark.parametrize(
+    ("fact", "text"),
+    [
+        (Fact("is_a", "gruds", "abmes"), "is_a(gruds, abmes)"),
+        (Fact("is", "f(x)", "x + 1"), 'is("f(x)", x + 1)'),
+        (Fact("is", "A, B", 'the "C" of \\ D'), 'is("A, B", "the \\"C\\" of \\\\ D")'),
+        (Fact("is", 'a", "b', "(é"), 'is("a\\", \\"b", "(é")'),
+        (Fact("is", "back\\slash", "'"), "is(back\\slash, ')"),
+    ],
+)
+def test_facts_read_and_write(fact, text):
+    assert str(fact) == text
+    assert Fact.parse(text) == fact
+
+
+@pytest.mark.parametrize(
+    "text", ["", "is(a)", "is(a, b, c)", "is(a,b)", 'is("a", b)', 'is("a(", "b\\q(")', "is(a, b) ", "is(, b)", "a, b"]
+)
+def test_what_is_no_fact(text):
+    assert Fact.parse(text) is None

@@ -25,11 +25,15 @@ FIELDS: dict[str, dict[str, Any]] = {
     "reversal": {"facts": 12, "documents_per_fact": 2},
     "syllogism": {"syllogisms": 15},
     "semantic_structure": {"documents": 300},
+    "reversal_curse": {"people_per_set": 5, "paraphrases": 3},
+    "process": {"documents": 133, "questions": 8},
 }
 KINDS = {
     "reversal": ["rephrase", "reversal"],
     "syllogism": ["rephrase", "syllogism"],
     "semantic_structure": ["rephrase", "reversal", "syllogism", "category_holdout"],
+    "reversal_curse": ["rephrase", "name_from_description", "description_from_name"],
+    "process": ["rephrase", "new_formula", "composition"],
 }
 CLOSED_BOOK = [
     "icl_bench_" + (dataset if kind == dataset else f"{dataset}_{kind}") for dataset in KINDS for kind in KINDS[dataset]
@@ -127,7 +131,8 @@ def test_the_default_is_all_documents_or_a_subsample(folder: str) -> None:
     for name in IN_CONTEXT + GENERATE_IN_CONTEXT:
         task = load_task(name, path=folder)
         documents = len(task.dataset["train"])
-        assert task.config.num_fewshot == (38 if "semantic" in name else documents)  # 300 / 8, rounded up
+        share = 8 if "semantic" in name else 4 if "process" in name else 1
+        assert task.config.num_fewshot == -(-documents // share)
 
 
 def test_more_documents_than_there_are(folder: str) -> None:

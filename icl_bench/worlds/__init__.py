@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from icl_bench.worlds import reversal, semantic_structure, syllogism
+from icl_bench.worlds import process, reversal, reversal_curse, semantic_structure, syllogism
 
 WORLDS: dict[str, ModuleType] = {
     "reversal": reversal,
     "syllogism": syllogism,
     "semantic_structure": semantic_structure,
+    "reversal_curse": reversal_curse,
+    "process": process,
 }
