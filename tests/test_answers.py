@@ -22,6 +22,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "reversal": {"facts": 12, "documents_per_fact": 2},
     "syllogism": {"syllogisms": 15},
     "semantic_structure": {"documents": 300},
+    "reversal_curse": {"people_per_set": 8, "paraphrases": 3},
+    "process": {},
 }
 GOLD, WRONG = "less dangerous than femp.", "more dangerous than femp."
 DOC = {"question": "glon are", "choices": [WRONG, GOLD], "answer": [1]}

@@ -25,7 +25,6 @@ from icl_bench.rendering import prompt
 from icl_bench.schema import Fact
 from icl_bench.shallow import sentences
 from icl_bench.tables import read_manifest, read_table, write_table
-from icl_bench.worlds import WORLDS
 from icl_bench.worlds.reversal import FEATURES
 
 SMALL = {
@@ -40,7 +39,7 @@ def tree(folder):
 
 
 def make(path, *names, seed=7):
-    generate(names, seed, path, {name: SMALL[name] for name in names or WORLDS if name in SMALL})
+    generate(names or list(SMALL), seed, path, {name: SMALL[name] for name in names or SMALL})
     return path
 
 
@@ -96,7 +95,7 @@ def scripted():
     return Scripted
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", SMALL)
 def test_the_closure_tells_all_that_is_asked_and_nothing_false(closed, name):
     (found,) = check_augmented(closed, "closure", [name])
     assert found.parsed == found.entailed == found.sentences == found.documents > 0
@@ -107,7 +106,7 @@ def test_the_closure_tells_all_that_is_asked_and_nothing_false(closed, name):
     assert all(told == asked > 0 for kind, (told, asked) in found.recall.items() if kind in kinds)
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", SMALL)
 def test_the_closure_tells_every_entailed_fact_in_several_wordings(closed, name):
     rows = load_dataset(name, path=closed)["augmented_closure"]
     facts = load_dataset(f"{name}_facts", path=closed)["facts"]
@@ -118,7 +117,7 @@ def test_the_closure_tells_every_entailed_fact_in_several_wordings(closed, name)
     assert set(rows["kind"]) == {"closure"}
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", SMALL)
 def test_the_closure_is_never_worded_like_a_test_question(closed, name):
     data = load_dataset(name, path=closed)
 
@@ -133,10 +132,10 @@ def test_the_closure_is_never_worded_like_a_test_question(closed, name):
 
 def test_a_folder_with_augmented_documents(closed, tmp_path):
     manifest = read_manifest(closed)
-    assert list(manifest["augmented"]) == sorted(f"data/{name}/augmented_closure.parquet" for name in WORLDS)
+    assert list(manifest["augmented"]) == sorted(f"data/{name}/augmented_closure.parquet" for name in SMALL)
     checks = audit(closed)
     assert [check for check in checks if not check.passed] == []
-    assert Counter(check.name for check in checks)["augmented"] == len(WORLDS)
+    assert Counter(check.name for check in checks)["augmented"] == len(SMALL)
     both = datasets.load_dataset(str(closed), "reversal", split="train+augmented_closure", cache_dir=str(tmp_path))
     assert Counter(both["kind"]) == {"statement": 24, "closure": 36}
     assert set(load_dataset("reversal", path=closed)) == {"train", "validation", "test", "augmented_closure"}
