@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from icl_bench import audit_questions
-from icl_bench.audit_facts import Truth
-from icl_bench.audit_process import ProcessLeaks, ProcessTruth
+from icl_bench.audit_checkers import CHECKERS
 from icl_bench.audit_questions import Asked
 from icl_bench.audit_tables import DatasetEntry, Manifest, Table, augmented, names, stray_faults, table_faults
-from icl_bench.audit_text import Leaks, ends_faults
+from icl_bench.audit_text import ends_faults
 from icl_bench.schema import Rule
 from icl_bench.shallow import Baseline, Row, baselines
 
@@ -44,10 +43,6 @@ EXPECTED: Mapping[tuple[str, str, str], str] = {
     ("reversal_curse", "description_from_name", "same sentence"): _STATED_PAIR,
 }
 """(dataset, kind, learner) -> why this learner cannot be at chance there: it is reported and does not fail."""
-
-
-CHECKERS: Mapping[str, tuple[type[Truth], type[Leaks]]] = {"datalog": (Truth, Leaks), "process": (ProcessTruth, ProcessLeaks)}
-"""How a dataset is to be checked -> what knows what follows, and what knows what must not be told."""
 
 
 class Check(NamedTuple):
@@ -136,9 +131,9 @@ class _Reading:
     def __init__(self, facts: Table, entry: DatasetEntry, tally: _Tally) -> None:
         self._covered, self._tally = entry.covered, tally
         self._ids: set[str] = set()
-        truth, leaks = CHECKERS[entry.checker]
-        self._truth = truth(facts, [Rule.parse(rule) for rule in entry.rules])
-        self._leaks = leaks(self._truth)
+        checker = CHECKERS[entry.checker]
+        self._truth = checker.truth(facts, [Rule.parse(rule) for rule in entry.rules])
+        self._leaks = checker.leaks(self._truth)
         self.asked = Asked()
         tally.add("ids", self._truth.id_faults())
         tally.add("closure", self._truth.closure_faults())

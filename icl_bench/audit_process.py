@@ -10,118 +10,68 @@ of the formula, sign by sign; a wrong choice must not even equal it after simpli
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 
 from icl_bench.audit_facts import Truth
+from icl_bench.audit_formulas import Spelling, Tree, read
 from icl_bench.audit_questions import gold
 from icl_bench.audit_text import Leaks
+from icl_bench.known import Known
 from icl_bench.schema import Fact
 from icl_bench.shallow import Row
 
-_SIGN = re.compile(r" [+*^] |\w+[(\[]|\w+|[(\])]")
 _APPLIED = re.compile(r"\w+[(\[]")
 _PAIR = re.compile(r"(\w+)\((\w+)\)")
 _WORDS = {"sum": "+", "product": "*", "power": "^"}
-_PRIME = 2**89 - 1
-_POINTS = (3, 5, 10**6 + 3, 10**20 + 7)
 
 
-class Tree(NamedTuple):
-    """A formula: `x`, a number, an operator, a function `jowot(` or a transform `vorp[` with what is inside."""
-
-    head: str
-    inside: tuple[Tree, ...] = ()
-
-    def nested(self) -> Iterator[tuple[str, str]]:
-        """(outer, inner) heads of all operations that stand directly in another."""
-        for one in self.inside:
-            if one.inside:
-                yield self.head.rstrip("([ "), one.head.rstrip("([ ")
-            yield from one.nested()
-
-    def value(self, x: int) -> int:
-        """Its value, modulo a prime.
-
-        Raises:
-            ValueError: it holds more than operators, x and numbers.
-        """
-        if not self.inside:
-            return x if self.head == "x" else int(self.head)
-        if len(self.inside) < 2:
-            raise ValueError(self.head)
-        left, right = self.inside
-        if self.head == "^":
-            return pow(left.value(x), int(right.head), _PRIME)
-        one, other = left.value(x), right.value(x)
-        return (one + other if self.head == "+" else one * other) % _PRIME
-
-
-def read(text: str) -> Tree | None:
-    """The formula in a text; None if it is none, or puts an operation into another without brackets.
-
-    >>> read("jowot(x) * 3")
-    Tree(head='*', inside=(Tree(head='jowot(', inside=(Tree(head='x', inside=()),)), Tree(head='3', inside=())))
-    """
-    signs = _SIGN.findall(text)
-    if "".join(signs) != text:
-        return None
-    try:
-        tree, rest = _formula(signs)
-    except IndexError:
-        return None
-    return None if rest else tree
-
-
-def _formula(signs: Sequence[str]) -> tuple[Tree, Sequence[str]]:
-    left, rest = _operand(signs)
-    if rest and rest[0].startswith(" "):
-        right, after = _operand(rest[1:])
-        return Tree(rest[0].strip(), (left, right)), after
-    return left, rest
-
-
-def _operand(signs: Sequence[str]) -> tuple[Tree, Sequence[str]]:
-    """Raises IndexError where a formula ends too early or a bracket does not fit."""
-    sign = signs[0]
-    if sign[-1] in "([":
-        one, rest = _formula(signs[1:])
-        if rest[0] != {"(": ")", "[": "]"}[sign[-1]] or (sign == "(" and len(one.inside) < 2):
-            raise IndexError
-        return (one if sign == "(" else Tree(sign, (one,))), rest[1:]
-    if not sign.isalnum():
-        raise IndexError
-    return Tree(sign), signs[1:]
-
-
-class Results(Set[Fact]):
+class Results(Known):
     """What follows from facts: themselves, and all that their rules make of formulas."""
 
     def __init__(self, facts: Iterable[Fact]) -> None:
-        self._facts = set(facts)
+        super().__init__(facts)
         self._rules: dict[tuple[str, str], tuple[Tree, Tree]] = {}
         for fact in sorted(self._facts):
             subject, result = read(fact.subject), read(fact.object)
             if fact.relation == "rule" and subject and result and subject.head.endswith("["):
                 self._rules[subject.head, subject.inside[0].head] = (subject.inside[0], result)
+        patterns = {Tree(transform, (pattern,)) for (transform, _), (pattern, _) in self._rules.items()}
+        self._spelling = Spelling(patterns | {result for _, result in self._rules.values()})
 
     def __contains__(self, fact: object) -> bool:
-        return isinstance(fact, Fact) and (fact in self._facts or self._equals(fact))
+        return isinstance(fact, Fact) and (super().__contains__(fact) or self._equals(fact))
 
-    def __iter__(self) -> Iterator[Fact]:
-        return iter(self._facts)
+    def entity_at(self, tokens: Sequence[str], place: int) -> tuple[str | None, int] | None:
+        """A formula, in whatever spelling."""
+        return self._spelling.at(tokens, place)
 
-    def __len__(self) -> int:
-        return len(self._facts)
+    def meaning(self, fact: Fact) -> Hashable:
+        """The same for results that are equal after simplification, on whichever side they stand."""
+        one, other = read(fact.subject), read(fact.object)
+        if one is None or other is None:
+            return fact
+        if other.head.endswith("[") and not one.head.endswith("["):
+            one, other = other, one
+        try:
+            return fact.relation, one, other.values()
+        except (ValueError, RecursionError):
+            return fact.relation, one, other
 
     def _equals(self, fact: Fact) -> bool:
-        found, claimed = self.result(fact), read(fact.object)
-        if found is None or claimed is None:
+        """Are both sides equal, once every transform is applied that stands in them?"""
+        sides = read(fact.subject), read(fact.object)
+        if fact.relation != "transform" or None in sides:
             return False
         try:
-            return all(found[0].value(x) == claimed.value(x) for x in _POINTS)
-        except ValueError:
+            one, other = (self._applied(side) for side in sides if side)
+            return one == other or one.values() == other.values()
+        except (KeyError, ValueError, RecursionError):
             return False
+
+    def _applied(self, tree: Tree) -> Tree:
+        """A formula without transforms, the inner ones applied first."""
+        inside = tuple(map(self._applied, tree.inside))
+        return self._transformed(tree.head, inside[0])[0] if tree.head.endswith("[") else Tree(tree.head, inside)
 
     def result(self, fact: Fact) -> tuple[Tree, int] | None:
         """What the rules make of a fact's formula, and how often they are used; None if one is missing."""
@@ -130,7 +80,7 @@ class Results(Set[Fact]):
             return None
         try:
             return self._transformed(formula.head, formula.inside[0])
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, RecursionError):
             return None
 
     def _transformed(self, transform: str, tree: Tree) -> tuple[Tree, int]:

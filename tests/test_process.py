@@ -11,7 +11,8 @@ import pytest
 from sympy import Poly, Symbol
 
 from icl_bench.audit import audit
-from icl_bench.audit_process import ProcessLeaks, ProcessTruth, read
+from icl_bench.audit_formulas import read
+from icl_bench.audit_process import ProcessLeaks, ProcessTruth
 from icl_bench.build import build
 from icl_bench.errors import IclBenchError
 from icl_bench.generate import generate
