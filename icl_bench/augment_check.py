@@ -7,8 +7,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +16,6 @@ from icl_bench.errors import IclBenchError
 from icl_bench.parsing import Parser
 from icl_bench.schema import Fact
 from icl_bench.shallow import sentences
-
-_CLAIM = re.compile(r"(\w+)\((.*), (.*)\)", re.DOTALL)
 
 
 class Report(NamedTuple):
@@ -78,7 +75,7 @@ def check_augmented(folder: Path, method: str | None = None, names: Sequence[str
     reports = []
     for name in dict.fromkeys(name for name, _ in there):
         found = source(folder, manifest, name)
-        parse = Parser(found.world, found.facts)
+        parse = Parser(found.world, found.known)
         asked = _asked(folder, manifest, name)
         for one in (one for other, one in there if other == name):
             reports.append(report(found, one, documents(folder, manifest, name, f"augmented_{one}"), parse, asked))
@@ -96,17 +93,19 @@ def _asked(folder: Path, manifest: dict[str, Any], name: str) -> dict[str, list[
 
 def fact_of(claim: str) -> Fact:
     """Read `is_a(gruds, abmes)`."""
-    match = _CLAIM.fullmatch(claim)
-    if match is None:
+    fact = Fact.parse(claim)
+    if fact is None:
         raise IclBenchError(f"{claim!r} is no claim; generate the folder again")
-    return Fact(*match.groups())
+    return fact
 
 
 def report(
     found: Source, method: str, rows: Iterable[Mapping[str, Any]], parse: Parser, asked: Mapping[str, Sequence[set[Fact]]]
 ) -> Report:
     """Parse the sentences of documents, and count."""
-    told: set[Fact] = set()
+    meaning = found.known.meaning
+    already = {meaning(fact) for fact, row in found.facts.items() if row.status == "stated"}
+    told: set[Hashable] = set()
     number = total = parsed = entailed = stated = 0
     for row in rows:
         number += 1
@@ -114,9 +113,13 @@ def report(
             total += 1
             facts = parse(sentence)
             parsed += bool(facts)
-            if facts and all(fact in found.facts for fact in facts):
+            true = [meaning(fact) for fact in facts if fact in found.known]
+            told.update(true)
+            if facts and len(true) == len(facts):
                 entailed += 1
-                stated += all(found.facts[fact].status == "stated" for fact in facts)
-            told.update(fact for fact in facts if fact in found.facts)
-    recall = {kind: (sum(not answers.isdisjoint(told) for answers in each), len(each)) for kind, each in asked.items()}
+                stated += already.issuperset(true)
+    recall = {
+        kind: (sum(any(meaning(answer) in told for answer in answers) for answers in each), len(each))
+        for kind, each in asked.items()
+    }
     return Report(found.name, method, number, total, parsed, entailed, stated, recall)

@@ -84,7 +84,7 @@ def model_documents(
     wanted = min(max(1, round(options.share * len(slots))), options.count or len(slots))
     journal = Journal(source.folder / "answers" / f"{source.name}_{method}.jsonl")
     answers = _answers(journal, prompt(method), slots[:wanted], _how(method, options), options, start, progress)
-    parse = Parser(source.world, source.facts)
+    parse = Parser(source.world, source.known)
     return [_document(method, text, parse) for text in dict.fromkeys(filter(None, map(str.strip, answers)))]
 
 

@@ -5,12 +5,14 @@ The tables say what is true; how it may be worded, only the world knows. That it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from icl_bench.audit_checkers import CHECKERS
 from icl_bench.build import build
 from icl_bench.errors import IclBenchError
+from icl_bench.known import Known
 from icl_bench.schema import Fact, FactRow, World
 from icl_bench.tables import config_of, file_sha256, read_manifest, read_table, rows_sha256
 from icl_bench.version import __version__
@@ -25,7 +27,18 @@ class Source(NamedTuple):
     name: str
     world: World
     facts: dict[Fact, FactRow]
-    """everything that is true in it, as the table of facts has it"""
+    """what is true in it, as the table of facts has it"""
+    known: Known
+    """all that is true in it"""
+
+
+def known(world: World, facts: Iterable[Fact]) -> Known:
+    """All that is true in a world, by the logic that it follows.
+
+    Args:
+        facts: its table of facts.
+    """
+    return CHECKERS[world.checker].known(facts)
 
 
 def augmented_table(name: str, method: str) -> str:
@@ -60,7 +73,8 @@ def source(folder: Path, manifest: dict[str, Any], name: str) -> Source:
             f"{folder / table} is not what icl_bench {__version__} makes of seed {manifest['seed']} (it was made by version "
             f"{manifest['icl_bench']}); use that version, or generate the folder again"
         )
-    return Source(folder, name, made.world, {Fact(row.relation, row.subject, row.object): row for row in rows})
+    facts = {Fact(row.relation, row.subject, row.object): row for row in rows}
+    return Source(folder, name, made.world, facts, known(made.world, facts))
 
 
 def documents(folder: Path, manifest: dict[str, Any], name: str, split: str = "train") -> list[dict[str, Any]]:

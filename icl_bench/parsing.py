@@ -21,11 +21,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, product
 from typing import NamedTuple
 
+from icl_bench.known import Known
 from icl_bench.schema import Fact, World
-from icl_bench.wording_keys import PLACE, Key, Words, connectives, frames, keys_of, plain, tokenize
+from icl_bench.wording_keys import ARTICLES, MALFORMED, PLACE, Key, Words, connectives, frames, keys_of, plain, tokenize
 
 _LIST_MARK = re.compile(r"\s*(?:[-*•>#]+|\(?\d+[.):])\s+")
 _END = re.compile(r"[.!?]+[\"'”’)\]*_]*(?=\s|$)")
+_EMPHASIS = " \n*_`$"  # around a whole sentence
 _MOST_MENTIONS = 16
 
 
@@ -68,13 +70,15 @@ class Parser:
     Args:
         world: gives the wordings.
         facts: everything that is true in it: its entities and their roles, and the judge between readings that fit equally.
+            `Known` facts also tell entities that none of them names.
 
     Raises:
         IclBenchError: the world has relations that no template words.
     """
 
     def __init__(self, world: World, facts: Iterable[Fact]) -> None:
-        self._facts = frozenset(facts)
+        self._facts = facts if isinstance(facts, Known) else Known(facts)
+        self._table = frozenset(self._facts)
         self._keys = keys_of(world)
         self._sizes = sorted({len(key.slots) for keys in self._keys.values() for key in keys})
         common = connectives()
@@ -88,11 +92,12 @@ class Parser:
     def __call__(self, sentence: str) -> tuple[Fact, ...]:
         """The facts that a sentence states, true or not; none if any part of it is not understood."""
         mark = _LIST_MARK.match(sentence)
-        tokens = tokenize(sentence[mark.end() :] if mark else sentence)
-        while tokens and not (tokens[-1][0].isalnum() or tokens[-1] == "?"):
-            tokens.pop()
-        asked = bool(tokens) and tokens[-1] == "?"
-        items = self._spot(tokens[:-1] if asked else tokens)
+        items = self._spot(tokenize((sentence[mark.end() :] if mark else sentence).strip(_EMPHASIS)))
+        while items and isinstance(last := items[-1], str) and not (last[0].isalnum() or last in ("?", MALFORMED)):
+            items.pop()
+        asked = items[-1:] == ["?"]
+        if asked:
+            items.pop()
         return tuple(dict.fromkeys(self._read(items, asked) or ()))
 
     def _spot(self, tokens: Sequence[str]) -> list[Item]:
@@ -100,6 +105,11 @@ class Parser:
         items: list[Item] = []
         place = 0
         while place < len(tokens):
+            if found := self._facts.entity_at(tokens, place):
+                entity, end = found
+                items.append(MALFORMED if entity is None else Mention((entity,), tuple(tokens[place:end])))
+                place = end
+                continue
             for name, entity in self._names.get(tokens[place], ()):
                 if tuple(tokens[place : place + len(name)]) == name:
                     items.append(Mention((entity,), name))
@@ -167,7 +177,8 @@ class Parser:
             fitting = [fact for fact in readings if self._roles.fit(fact)] or readings[:1]
             if not fitting:
                 return None
-            facts += [fact for fact in fitting if fact in self._facts] or fitting[:1]
+            true = [fact for fact in fitting if fact in self._facts]
+            facts += [fact for fact in true if fact in self._table] or true[:1] or fitting[:1]
         return facts
 
     def _listed(self, items: list[Item]) -> list[Item]:
@@ -191,7 +202,7 @@ class Parser:
         for separator in self._separators:
             if tuple(items[place : place + len(separator)]) == separator:
                 after = place + len(separator)
-                while after < len(items) and items[after] in ("the", "a", "an"):
+                while after < len(items) and items[after] in ARTICLES:
                     after += 1
                 if after < len(items) and isinstance(items[after], Mention):
                     return after
@@ -231,10 +242,12 @@ class _Roles:
 
 
 def _names(facts: Iterable[Fact]) -> dict[str, list[tuple[Words, str]]]:
-    """First word -> the names that begin with it, in both numbers, the longest first."""
-    entities = {tuple(tokenize(entity)): entity for fact in sorted(facts) for entity in fact[1:]}
-    names = dict(entities)
-    for name, entity in entities.items():
+    """First word -> the names that begin with it, in both numbers, with and without an article, the longest first."""
+    names = {tuple(tokenize(entity)): entity for fact in sorted(facts) for entity in fact[1:]}
+    for name, entity in list(names.items()):
+        if name[0] in ARTICLES and len(name) > 1:
+            names.setdefault(name[1:], entity)
+    for name, entity in list(names.items()):
         last = name[-1]
         if last.isalpha():
             other = last[:-1] if last.endswith("s") and len(last) > 3 else f"{last}s"

@@ -15,12 +15,16 @@ from typing import NamedTuple
 
 from icl_bench.errors import IclBenchError
 from icl_bench.rendering import Marked, Template, formats, reading, statement_wordings, templates_folder, wordings_if_any
-from icl_bench.schema import Relation, World
+from icl_bench.schema import Relation, Repeated, World
 
 PLACE = "\x02"
 """What stands for an entity in a key."""
+MALFORMED = f"{PLACE}?"
+"""What stands for something like an entity that cannot be read: no key has it."""
+ARTICLES = ("the", "a", "an")
 Words = tuple[str, ...]
-_TOKEN = re.compile(r"\x02\w+\x03|\w+|[^\w\s]")
+_TOKEN = re.compile(r"\x02\w+\x03|\w+|[!<>=:~]=|[^\w\s]")
+_COMPARISON = re.compile(r"[!<>=:~]=|[=<>≠≈≤≥~]")
 _SLOT = re.compile(r"\x02(\w+)\x03")
 _QUOTES = str.maketrans("‘’“”", "''\"\"")
 
@@ -67,8 +71,12 @@ def tokenize(text: str) -> list[str]:
 
 
 def _plain(words: Iterable[str], ignored: frozenset[str], same: Mapping[str, str]) -> Words:
-    """Words without punctuation, articles, number and tense: what keys are made of."""
-    kept = (same.get(word, word) for word in words if word not in ignored and (word[0].isalnum() or word[0] == PLACE))
+    """Words without punctuation, articles, number and tense: what keys are made of. A sign that compares is a word."""
+    kept = (
+        same.get(word, word)
+        for word in words
+        if word not in ignored and (word[0].isalnum() or word[0] == PLACE or _COMPARISON.fullmatch(word))
+    )
     return tuple(word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word for word in kept)
 
 
@@ -99,6 +107,9 @@ def keys_of(world: World) -> dict[Words, list[Key]]:
 
 
 def _texts(world: World, relation: Relation, marked: Marked) -> Iterator[str]:
+    for name in _documents(world, relation):
+        for (line,) in wordings_if_any(world.name, name):
+            yield line.fill(marked)
     for line in statement_wordings(world, relation):
         yield line.fill(marked)
     for (line,) in wordings_if_any(world.name, f"readings/{relation.wording}"):
@@ -106,6 +117,14 @@ def _texts(world: World, relation: Relation, marked: Marked) -> Iterator[str]:
     for ask in world.asks:
         for parts in wordings_if_any(world.name, f"questions/{ask.templates.format(wording=relation.wording)}"):
             yield " ".join(part.fill(marked) for part in parts)
+
+
+def _documents(world: World, relation: Relation) -> list[str]:
+    """The files of wordings of documents, or of their sentences, that may state a fact of a relation."""
+    if isinstance(world.telling, Repeated):
+        return [world.telling.templates.format(wording=relation.wording)]
+    lines = (line for bundle in world.bundles for line in bundle.script)
+    return sorted({f"documents/{line.template}" for line in lines if relation.name in (fact.relation for fact in line.facts)})
 
 
 def frames(world: World) -> Iterator[Words]:

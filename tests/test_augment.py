@@ -14,16 +14,18 @@ import pytest
 from lm_eval.api.model import LM
 from lm_eval.api.registry import register_model
 
-from icl_bench import IclBenchError, load_dataset
+from icl_bench import WORLDS, IclBenchError, load_dataset
 from icl_bench.audit import audit
 from icl_bench.augment import augment
 from icl_bench.augment_check import check_augmented
 from icl_bench.augment_model import public
+from icl_bench.augment_world import source
 from icl_bench.generate import generate
 from icl_bench.journal import Journal
-from icl_bench.rendering import prompt
+from icl_bench.rendering import prompt, sentence
 from icl_bench.schema import Fact
 from icl_bench.shallow import sentences
+from icl_bench.streams import stream
 from icl_bench.tables import read_manifest, read_table, write_table
 from icl_bench.worlds.reversal import FEATURES
 
@@ -31,6 +33,8 @@ SMALL = {
     "reversal": {"facts": 12, "documents_per_fact": 2},
     "syllogism": {"syllogisms": 11},
     "semantic_structure": {"n_categories": 40, "documents": 200},
+    "reversal_curse": {"people_per_set": 8, "paraphrases": 2},
+    "process": {"documents": 140, "questions": 24},
 }
 
 
@@ -93,6 +97,10 @@ register_model("scripted")(Scripted)
 def scripted():
     Scripted.asked, Scripted.answer, Scripted.fails_after = [], staticmethod(lambda text: text), None
     return Scripted
+
+
+def test_all_datasets_are_here():
+    assert SMALL.keys() == WORLDS.keys()
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -300,6 +308,61 @@ def test_errors_are_counted_at_the_rate_at_which_a_model_makes_them(folder, scri
     assert found.false == wrong > 0
     assert found.entailed == found.parsed - wrong
     assert found.recall["reversal"][0] == sum(bool(set(row["facts"]) & true) for row in rows)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_model_is_found_to_err_as_often_as_it_does(tmp_path, scripted, name):
+    """A model that says what follows, but every third time of something else, and chatters in between."""
+    path = make(tmp_path / "world", name)
+    here = source(path, read_manifest(path), name)
+    facts = list(here.facts)
+    draws = stream(7, name, "errors")
+    said = []
+
+    def answer(text):
+        fact = draws.choice(facts)
+        if len(said) % 3 == 2:
+            others = [one.object for one in facts if one.relation == fact.relation]
+            fact = fact._replace(
+                object=draws.choice([other for other in others if fact._replace(object=other) not in here.known])
+            )
+        said.append(fact)
+        return f"Let me think about sentence {len(said)}.\n{sentence(here.world, fact, draws.below(100))}"
+
+    scripted.answer = staticmethod(answer)
+    augment(path, "local", [name], {"model": "scripted", "count": 60})
+    (found,) = check_augmented(path)
+    assert found.documents == len(said) == found.parsed == found.unparsed >= 22
+    assert found.false == len(said) // 3
+    assert found.precision == found.entailed / len(said)
+    data = load_dataset(name, path=path)
+    true = {str(fact) for fact in said if fact in here.known}
+    for kind, (told, asked) in found.recall.items():
+        golds = [
+            {row["claims"][i] for i in row["answer"]}
+            for split in ("validation", "test")
+            for row in data[split]
+            if row["kind"] == kind
+        ]
+        assert (told, asked) == (sum(not gold.isdisjoint(true) for gold in golds), len(golds))
+
+
+def test_a_result_in_another_form_counts(tmp_path, scripted):
+    """A model that works out what a test asks, and writes it in its own way."""
+    path = make(tmp_path / "world", "process")
+    asked = [row for row in load_dataset("process", path=path)["test"] if row["kind"] == "composition"]
+    results = iter([Fact.parse(row["claims"][row["answer"][0]]) for row in asked])
+
+    def answer(text):
+        fact = next(results)
+        return f"The result of {fact.subject.replace(' ', '')} is 1 * ({fact.object.replace('^', '**')})."
+
+    scripted.answer = staticmethod(answer)
+    augment(path, "local", ["process"], {"model": "scripted", "count": len(asked)})
+    (found,) = check_augmented(path)
+    assert found.parsed == found.entailed == len(asked) > found.stated == 0
+    assert found.recall["composition"] == (len(asked), len(asked))
+    assert found.recall["new_formula"][0] == 0
 
 
 def test_what_was_answered_is_not_asked_again(folder, scripted):

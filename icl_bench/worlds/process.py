@@ -69,12 +69,13 @@ def sample(config: Config, seed: int, words: Callable[[int], list[str]]) -> Worl
 
     def script(formula: Formula) -> tuple[Line, ...]:
         kinds, left = groups.worked(formula)
-        frame = {"transform": transform, "formula": str(formula), "result": str(left[-1])}
+        frame = {"transform": transform, "formula": str(formula)}
         lines = [Line("opening", frame, ())]
         for turn, (kind, after) in enumerate(zip(kinds, left, strict=True)):
             rule = {"subject": stated[kind].subject, "object": stated[kind].object, "after": str(after)}
             lines.append(Line("first_step" if turn == 0 else "step", frame | rule, (stated[kind],)))
-        return (*lines, Line("conclusion", frame, (claim(formula, left[-1]),)))
+        result = claim(formula, left[-1])
+        return (*lines, Line("conclusion", {"subject": result.subject, "object": result.object}, (result,)))
 
     singles = _singles(functions)
     groups.known.update(singles)
