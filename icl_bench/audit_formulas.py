@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from typing import NamedTuple
 
 _SIGN = re.compile(r" [+*^] |\w+[(\[]|\w+|[(\])]")
@@ -49,26 +50,34 @@ class Tree(NamedTuple):
             yield from one.nested()
 
     def value(self, x: int) -> int:
-        """Its value, modulo a prime.
+        """Its value, modulo a prime, where a variable other than x has some large value of its own.
 
         Raises:
-            ValueError: it holds more than operators, x and numbers.
+            ValueError: it holds functions or transforms.
         """
         if not self.inside:
-            return x if self.head == "x" else int(self.head)
+            return x if self.head == "x" else self._constant(x)
         if len(self.inside) < 2:
             raise ValueError(self.head)
         left, right = self.inside
         if self.head == "^":
-            return pow(left.value(x), int(right.head), _PRIME)
+            return pow(left.value(x), right._constant(x), _PRIME)
         one, other = left.value(x), right.value(x)
         return (one + other if self.head == "+" else one * other) % _PRIME
+
+    def _constant(self, x: int) -> int:
+        """What a number or a variable stands for. Only these are exponents."""
+        if self.inside or self.head == "x":
+            raise ValueError(self.head)
+        if self.head.isdecimal():
+            return int(self.head)
+        return int.from_bytes(sha256(f"{self.head} {x}".encode()).digest()) % _PRIME
 
     def values(self) -> tuple[int, ...]:
         """Its values at fixed points: the same for formulas that are equal however they are simplified.
 
         Raises:
-            ValueError: it holds more than operators, x and numbers.
+            ValueError: it holds functions or transforms.
         """
         return tuple(map(self.value, _POINTS))
 

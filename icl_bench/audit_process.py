@@ -35,6 +35,7 @@ class Results(Known):
             subject, result = read(fact.subject), read(fact.object)
             if fact.relation == "rule" and subject and result and subject.head.endswith("["):
                 self._rules[subject.head, subject.inside[0].head] = (subject.inside[0], result)
+        self._operands = {one.head for pattern, _ in self._rules.values() for one in pattern.inside}
         patterns = {Tree(transform, (pattern,)) for (transform, _), (pattern, _) in self._rules.items()}
         self._spelling = Spelling(patterns | {result for _, result in self._rules.values()})
 
@@ -58,9 +59,9 @@ class Results(Known):
             return fact.relation, one, other
 
     def _equals(self, fact: Fact) -> bool:
-        """Are both sides equal, once every transform is applied that stands in them?"""
+        """Are both sides equal, whatever the variables are, once every transform is applied that stands in them?"""
         sides = read(fact.subject), read(fact.object)
-        if fact.relation != "transform" or None in sides:
+        if None in sides:
             return False
         try:
             one, other = (self._applied(side) for side in sides if side)
@@ -84,6 +85,8 @@ class Results(Known):
             return None
 
     def _transformed(self, transform: str, tree: Tree) -> tuple[Tree, int]:
+        if tree.head in self._operands and (transform, tree.head) not in self._rules:
+            return Tree(f"{transform}{tree.head}]"), 0  # of any formula: nothing can be said about it
         pattern, template = self._rules[transform, "n" if tree.head.isdigit() else tree.head]
         names = [one.head for one in pattern.inside]
         operands = dict(zip(names, tree.inside, strict=True)) if names else {pattern.head: tree}
