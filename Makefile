@@ -24,6 +24,7 @@ data: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/generation.py
+	$(BIN)/python benchmarks/scoring.py
 
 # The word list anew, once in a lifetime. CUSS is the index.js of the npm package cuss (see the script).
 vocabulary: $(VENV)/.vocabulary

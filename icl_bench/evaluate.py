@@ -1,4 +1,4 @@
-"""`icl-bench eval`: the command line of `lm-eval run`, which knows our tasks and the model `icl-ngram`.
+"""`icl-bench eval`: the command line of `lm-eval run`, which knows our tasks and the models `icl-ngram` and `icl-hf`.
 
     icl-bench eval --model hf --model_args pretrained=gpt2 --tasks icl_bench_closed_book --metadata '{"seed": 7}'
 
@@ -13,6 +13,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from icl_bench.errors import IclBenchError
+
+_OF_ICL_HF = {"torch", "transformers", "accelerate", "psutil"}
 
 
 def task_folder() -> Path:
@@ -31,10 +33,13 @@ def run(arguments: list[str]) -> int:
         in the environment, what lm-eval raises is not caught).
     """
     from lm_eval._cli import HarnessCLI
+    from lm_eval.api.registry import model_registry
     from lm_eval.utils import setup_logging
 
     import icl_bench.ngram  # noqa: F401  # registers icl-ngram
 
+    if "icl-hf" not in model_registry:
+        model_registry.register("icl-hf", target="icl_bench.scoring:ICLHF")  # torch is imported when it is used
     setup_logging()
     # lm-eval reads the arguments of the process and no others
     before, sys.argv = sys.argv, ["lm-eval", "run", *arguments]
@@ -46,6 +51,8 @@ def run(arguments: list[str]) -> int:
     except (ValueError, KeyError, OSError, ImportError) as error:  # what lm-eval raises for bad input; ours is a ValueError
         if not isinstance(error, IclBenchError) and os.environ.get("LMEVAL_LOG_LEVEL", "").upper() == "DEBUG":
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name in _OF_ICL_HF:
+            error = ModuleNotFoundError(f"the model needs {error.name}; pip install 'icl_bench[hf]'")
         text = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
         print(f"icl-bench: {text or type(error).__name__}", file=sys.stderr)
         return 2
