@@ -23,6 +23,7 @@ import icl_bench.ngram  # noqa: F401  # registers icl-ngram
 from icl_bench.augment_world import Source
 from icl_bench.errors import IclBenchError
 from icl_bench.journal import Journal, key_of
+from icl_bench.models import register
 from icl_bench.parsing import Parser, sentence_ends
 from icl_bench.rendering import Marked, Template, prompt
 from icl_bench.schema import Document, Positive, WorldConfig, short_id
@@ -176,6 +177,7 @@ def starter(options: ModelOptions) -> Callable[[], Any]:
     """
     from lm_eval.api.registry import get_model, model_registry
 
+    register()
     if options.model not in model_registry:
         raise IclBenchError(f"--model {options.model}: lm-eval has no such model; it has {', '.join(sorted(model_registry))}")
     arguments = _arguments(options.model_args, "--model_args")

@@ -13,6 +13,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from icl_bench.errors import IclBenchError
+from icl_bench.models import register
 
 _OF_ICL_HF = {"torch", "transformers", "accelerate", "psutil"}
 
@@ -33,13 +34,9 @@ def run(arguments: list[str]) -> int:
         in the environment, what lm-eval raises is not caught).
     """
     from lm_eval._cli import HarnessCLI
-    from lm_eval.api.registry import model_registry
     from lm_eval.utils import setup_logging
 
-    import icl_bench.ngram  # noqa: F401  # registers icl-ngram
-
-    if "icl-hf" not in model_registry:
-        model_registry.register("icl-hf", target="icl_bench.scoring:ICLHF")  # torch is imported when it is used
+    register()
     setup_logging()
     # lm-eval reads the arguments of the process and no others
     before, sys.argv = sys.argv, ["lm-eval", "run", *arguments]

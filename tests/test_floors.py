@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "icl_bench"
 FLOORS = [
-    {"errors", "streams", "version"},
+    {"errors", "models", "streams", "version"},
     {"schema", "vocabulary", "shallow", "journal"},
     {"worlds", "known"},
     {"closure"},
@@ -29,6 +29,7 @@ FLOORS = [
     {"augment"},
     {"demo"},
     {"cli"},
+    {"__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]

@@ -30,6 +30,7 @@ from transformers import (
     Qwen3Config,
 )
 
+from icl_bench.augment import augment
 from icl_bench.errors import IclBenchError
 from icl_bench.evaluate import run, task_folder
 from icl_bench.generate import generate
@@ -486,6 +487,21 @@ def test_generation_is_that_of_hf(name: str, batch_size: int, tokenizer: Any, mo
     whole = sum(len(tokenizer.encode(context)) for context in contexts)
     shared = name not in ("mamba", "mamba2")  # their generation cannot be told where the cache ends
     assert sum(tokens) < whole / 3 if shared else sum(tokens) > whole
+
+
+def test_augmentation_shares_its_documents(saved: str, tmp_path: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = tmp_path / "world"
+    generate(["reversal"], 5, world, {"reversal": {"facts": 12, "documents_per_fact": 1}})
+    computed = []
+    logits = Machine.logits
+    monkeypatch.setattr(
+        Machine, "logits", lambda self, tokens, *a: computed.append(sum(map(len, tokens))) or logits(self, tokens, *a)
+    )
+    arguments = f"pretrained={saved},dtype=float32,device=cpu"
+    options = {"model": "icl-hf", "model_args": arguments, "gen_kwargs": "max_gen_toks=3", "documents": 12}
+    augment(str(world), "global", ["reversal"], options)
+    documents = "".join(tables("reversal", None, str(world), None)["train"]["text"])
+    assert len(tokenizer.encode(documents)) < sum(computed) < 4 * len(tokenizer.encode(documents))
 
 
 def test_generation_that_is_left_to_hf(tokenizer: Any) -> None:
