@@ -1,0 +1,111 @@
+"""What the learner can do, on fresh worlds: python -m icl_bench.learner.measure icl_bench/reference_learner
+
+Prints a table in Markdown: for each kind of question the mean over worlds and its standard error, in four conditions.
+Worlds have even seeds, so no listed word of theirs was ever trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from icl_bench.augment import augment
+from icl_bench.generate import generate
+from icl_bench.learner.finetune import finetune
+from icl_bench.learner.score import accuracy
+from icl_bench.loading import load_dataset
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+CONDITIONS = ("pretrained", "in_context", "in_context_all", "finetuned", "augmented")
+SIZES: dict[str, dict[str, int]] = {
+    "reversal": {"facts": 20},
+    "syllogism": {"syllogisms": 11, "documents_per_syllogism": 4},
+}
+"""Fields of the worlds."""
+ONCE: dict[str, dict[str, int]] = {"reversal": {"documents_per_fact": 1}, "syllogism": {"documents_per_syllogism": 1}}
+"""The same world, every fact told once: what `in_context` reads."""
+STEPS, STEPS_AUGMENTED = 320, 640
+
+
+def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The model, in single precision, and its tokenizer."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def world_scores(learner: Path, dataset: str, seed: int, conditions: Sequence[str]) -> Iterator[tuple[str, str, float]]:
+    """(condition, kind of question, accuracy) on one world."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "world")
+        generate([dataset], seed, folder, {dataset: SIZES[dataset]})
+        if "augmented" in conditions:
+            augment(folder, "closure", [dataset])
+        tables = load_dataset(dataset, path=folder)
+    once = load_dataset(dataset, seed=seed, **(SIZES[dataset] | ONCE[dataset]))
+    for condition in conditions:
+        model, tokenizer = load(learner)
+        documents: Sequence[str] = ()
+        if condition == "in_context":
+            documents = once["train"]["text"]
+        elif condition == "in_context_all":
+            documents = tables["train"]["text"]
+        elif condition == "finetuned":
+            finetune(model, tokenizer, tables["train"]["text"], STEPS, seed)
+        elif condition == "augmented":
+            told = [*tables["train"]["text"], *tables["augmented_closure"]["text"]]
+            finetune(model, tokenizer, told, STEPS_AUGMENTED, seed)
+        for kind, questions in _by_kind(tables).items():
+            yield condition, kind, accuracy(model, tokenizer, questions, documents)
+
+
+def _by_kind(tables: DatasetDict) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for split in ("validation", "test"):
+        for row in tables[split]:
+            found.setdefault(row["kind"], []).append(row)
+    return found
+
+
+def table(scores: Mapping[tuple[str, str], Sequence[float]], conditions: Sequence[str]) -> str:
+    """Means and standard errors as Markdown; `scores` holds for (kind, condition) the accuracy in each world."""
+    lines = ["| question | " + " | ".join(conditions) + " |", "|---" * (len(conditions) + 1) + "|"]
+    for kind in dict.fromkeys(kind for kind, _ in scores):
+        cells = []
+        for condition in conditions:
+            values = scores[kind, condition]
+            error = f" ± {stdev(values) / len(values) ** 0.5:.2f}" if len(values) > 1 else ""
+            cells.append(f"{mean(values):.2f}{error}")
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("learner", type=Path, help="folder of the model")
+    parser.add_argument("--dataset", choices=list(SIZES), default="reversal")
+    parser.add_argument("--worlds", type=int, default=5, help="how many worlds: seeds 2, 4, 6, ...")
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    scores: dict[tuple[str, str], list[float]] = {}
+    for world in range(options.worlds):
+        for condition, kind, score in world_scores(options.learner, options.dataset, 2 * world + 2, options.conditions):
+            scores.setdefault((kind, condition), []).append(score)
+            print(f"seed {2 * world + 2} {condition} {kind} {score:.3f}", flush=True)
+    print(table(scores, options.conditions))
+
+
+if __name__ == "__main__":
+    main()

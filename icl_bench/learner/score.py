@@ -1,0 +1,65 @@
+"""Score a model on questions as the tasks do: the likeliest choice after documents and question.
+
+    It turns out that jitig are brighter than ugelk.
+
+    ugelk are                                            -> " less bright than jitig." / " brighter than jitig."
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+_TOKENS = 16_000
+"""Tokens of a batch, with padding."""
+
+
+def accuracy(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    questions: Iterable[Mapping[str, Any]],
+    documents: Sequence[str] = (),
+) -> float:
+    """The share of questions whose likeliest choice is an answer.
+
+    Args:
+        questions: rows with `question`, `choices` and `answer`.
+        documents: texts in the context.
+    """
+    rows = list(questions)
+    context = "".join(f"{text}\n\n" for text in documents)
+    prompts = [tokenizer(context + row["question"])["input_ids"] for row in rows]
+    tried = [
+        (prompt, tokenizer(f"{context}{row['question']} {choice}")["input_ids"])
+        for prompt, row in zip(prompts, rows, strict=True)
+        for choice in row["choices"]
+    ]
+    scores = iter(_likelihoods(model, tried))
+    hits = 0
+    for row in rows:
+        found = [next(scores) for _ in row["choices"]]
+        hits += found.index(max(found)) in row["answer"]
+    return hits / len(rows)
+
+
+@torch.no_grad()
+def _likelihoods(model: PreTrainedModel, tried: Sequence[tuple[list[int], list[int]]]) -> list[float]:
+    """For every (prompt, prompt with choice) the log-likelihood of the choice."""
+    model.eval()
+    size = max(1, _TOKENS // max(len(whole) for _, whole in tried))
+    found: list[float] = []
+    for start in range(0, len(tried), size):
+        part = tried[start : start + size]
+        length = max(len(whole) for _, whole in part)
+        ids = torch.tensor([whole + [0] * (length - len(whole)) for _, whole in part])
+        shortest = min(len(prompt) for prompt, _ in part)
+        logits = model(input_ids=ids, use_cache=False, logits_to_keep=length - shortest + 1).logits.float()
+        each = logits[:, :-1].log_softmax(2).gather(2, ids[:, shortest:, None]).squeeze(2)
+        for row, (prompt, whole) in enumerate(part):
+            found.append(each[row, len(prompt) - shortest : len(whole) - shortest].sum().item())
+    return found
