@@ -28,7 +28,7 @@ def batch(sequences: Sequence[Tokens], pad: int) -> Batch:
     length = max(map(len, sequences))
     ids = torch.full((len(sequences), length), pad)
     weights = torch.zeros(len(sequences), length)
-    marks = []
+    marks: list[tuple[int, int, int, int]] = []
     for row, tokens in enumerate(sequences):
         ids[row, : len(tokens)] = torch.tensor(tokens.ids)
         weights[row, : len(tokens)] = torch.tensor(tokens.weights)

@@ -47,10 +47,15 @@ class Curriculum:
         return 0.75 if self.means.get(REVERSED, 0.5) < self.means.get(FORWARD, 0.5) - 0.03 else 0.5
 
     def learn(self, count: int, measured: Mapping[int, float]) -> None:
-        """Take in the shares of right answers of a step, and go on to the next stage if they are high enough."""
-        if count != self.most:
+        """Take in the shares of right answers of a step, and go on to the next stage if they are high enough.
+
+        Args:
+            count: facts of each of its sequences; 0 for those of other datasets, whose measures are only kept.
+            measured: group -> share.
+        """
+        if count not in (0, self.most):
             return
-        self.steps += 1
+        self.steps += count > 0
         for group, share in measured.items():
             before = self.means.get(group, share if self.steps > 1 else 0.5)
             self.means[group] = _MEMORY * before + (1 - _MEMORY) * share

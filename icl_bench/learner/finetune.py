@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 RATE, WARMUP, BATCH = 1.5e-3, 20, 32
 
 
-def finetune(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], steps: int, seed: int = 0
-) -> None:
+def finetune(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], steps: int, seed: int = 0) -> None:
     """Train all weights of a model on all tokens of the texts, which come in a new order every round."""
     encoded = [tokenizer(text)["input_ids"] for text in texts]
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)

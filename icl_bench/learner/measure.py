@@ -26,13 +26,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 CONDITIONS = ("pretrained", "in_context", "in_context_all", "finetuned", "augmented")
-SIZES: dict[str, dict[str, int]] = {
+SIZES: dict[str, dict[str, Any]] = {
     "reversal": {"facts": 20},
-    "syllogism": {"syllogisms": 11, "documents_per_syllogism": 4},
+    "syllogism": {"syllogisms": 22, "documents_per_syllogism": 8},
+    "reversal_curse": {"people_per_set": 8, "paraphrases": 10, "vocabulary": "nonsense"},
 }
 """Fields of the worlds."""
-ONCE: dict[str, dict[str, int]] = {"reversal": {"documents_per_fact": 1}, "syllogism": {"documents_per_syllogism": 1}}
+ONCE: dict[str, dict[str, Any]] = {
+    "reversal": {"documents_per_fact": 1},
+    "syllogism": {"documents_per_syllogism": 1},
+    "reversal_curse": {"paraphrases": 1},
+}
 """The same world, every fact told once: what `in_context` reads."""
+CLOSURE: dict[str, dict[str, Any]] = {"reversal": {"wordings": 5}}
+"""Options of the augmentation."""
+SEEDS = range(2, 202, 2)
+"""Worlds to be tested on, the first ones: even, as those of training are odd."""
 STEPS, STEPS_AUGMENTED = 320, 640
 
 
@@ -50,7 +59,7 @@ def world_scores(learner: Path, dataset: str, seed: int, conditions: Sequence[st
         folder = Path(scratch, "world")
         generate([dataset], seed, folder, {dataset: SIZES[dataset]})
         if "augmented" in conditions:
-            augment(folder, "closure", [dataset])
+            augment(folder, "closure", [dataset], CLOSURE.get(dataset))
         tables = load_dataset(dataset, path=folder)
     once = load_dataset(dataset, seed=seed, **(SIZES[dataset] | ONCE[dataset]))
     for condition in conditions:
@@ -100,10 +109,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     scores: dict[tuple[str, str], list[float]] = {}
-    for world in range(options.worlds):
-        for condition, kind, score in world_scores(options.learner, options.dataset, 2 * world + 2, options.conditions):
+    for seed in SEEDS[: options.worlds]:
+        for condition, kind, score in world_scores(options.learner, options.dataset, seed, options.conditions):
             scores.setdefault((kind, condition), []).append(score)
-            print(f"seed {2 * world + 2} {condition} {kind} {score:.3f}", flush=True)
+            print(f"seed {seed} {condition} {kind} {score:.3f}", flush=True)
     print(table(scores, options.conditions))
 
 

@@ -35,7 +35,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Lfm2ForCausalLM
             block_auto_adjust_ff_dim=False,
             tie_word_embeddings=True,
             max_position_embeddings=WINDOW,
-            rope_theta=1e6,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e6},
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,

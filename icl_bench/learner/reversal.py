@@ -7,13 +7,15 @@
     ugelk are less bright than jitig.
 
     Everyone in the village knows that moant are less sweet than plirl.
+
+Every fact has a pair of names of its own, as in the benchmark.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from icl_bench.learner.text import DECIDES, FUNCTION, IN_DOCUMENT, NAME, OTHER, Encoder, Slot, Tokens
+from icl_bench.learner.text import DECIDES, FUNCTION, IN_DOCUMENT, NAME, OTHER, Encoder, Slot, Tokens, made, open_template
 from icl_bench.rendering import Template, wordings
 from icl_bench.streams import Stream
 from icl_bench.worlds.reversal import FEATURES
@@ -76,53 +78,32 @@ def sequence(encoder: Encoder, draws: Stream, names: list[str], count: int, reve
 
 
 def _tell(tokens: Tokens, frame: Template, statement: Template, fact: Comparison) -> None:
-    whole = _nested(frame, statement)
     slots = {
         "subject": Slot(fact.subject, IN_DOCUMENT),
         "relation": Slot(fact.relation, IN_DOCUMENT),
         "object": Slot(fact.object, IN_DOCUMENT),
     }
-    tokens.write(whole, slots, IN_DOCUMENT)
+    tokens.write(made(open_template(frame, {"statement_1": open_template(statement)})), slots, IN_DOCUMENT)
 
 
 def _ask(tokens: Tokens, draws: Stream, fact: Comparison, backwards: bool) -> None:
     """Half of the queries are bare, as test questions are."""
     kind = draws.below(10)
     if kind < 5:
-        template = _joined("reversal", 0)
+        source = _question("reversal", 0)
     elif kind < 8:
-        template = _joined("rephrase", draws.below(len(wordings("reversal", "questions/rephrase"))))
+        source = _question("rephrase", draws.below(len(wordings("reversal", "questions/rephrase"))))
     else:
         others = [*wordings("reversal", "statements/comparison"), *wordings("reversal", "readings/comparison")]
-        template = _nested(_BARE, draws.choice(others)[0])
+        source = open_template(draws.choice(others)[0]) + "."
     slots = {
         "subject": Slot(fact.subject, OTHER),
         "relation": Slot(fact.relation, OTHER, DECIDES, fact.inverse, REVERSED if backwards else FORWARD),
         "object": Slot(fact.object, NAME, None, None, NAME_REVERSED if backwards else NAME_FORWARD),
     }
-    tokens.write(template, slots, FUNCTION)
+    tokens.write(made(source), slots, FUNCTION)
 
 
-_BARE = Template("{{ statement_1 }}.")
-_made: dict[tuple[int, int], Template] = {}
-
-
-def _nested(frame: Template, statement: Template) -> Template:
-    """A document's frame with the statement in it, as one template."""
-    key = (id(frame), id(statement))
-    if key not in _made:
-        inner = statement.fill({slot: f"{{{{ {slot} }}}}" for slot in statement.slots})
-        _made[key] = Template(frame.fill({slot: inner for slot in frame.slots}))
-    return _made[key]
-
-
-_questions: dict[tuple[str, int], Template] = {}
-
-
-def _joined(name: str, line: int) -> Template:
-    """A question and its answer as one template."""
-    if (name, line) not in _questions:
-        parts = wordings("reversal", f"questions/{name}")[line]
-        filled = [part.fill({slot: f"{{{{ {slot} }}}}" for slot in part.slots}) for part in parts]
-        _questions[name, line] = Template(" ".join(filled))
-    return _questions[name, line]
+def _question(name: str, line: int) -> str:
+    """A question and its answer as one source."""
+    return " ".join(open_template(part) for part in wordings("reversal", f"questions/{name}")[line])

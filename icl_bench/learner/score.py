@@ -3,6 +3,8 @@
     It turns out that jitig are brighter than ugelk.
 
     ugelk are                                            -> " less bright than jitig." / " brighter than jitig."
+
+Prompts and likelihoods are those of lm-evaluation-harness, without its machinery (`tests/test_learner.py` compares them).
 """
 
 from __future__ import annotations
@@ -47,7 +49,6 @@ def accuracy(
     return hits / len(rows)
 
 
-@torch.no_grad()
 def _likelihoods(model: PreTrainedModel, tried: Sequence[tuple[list[int], list[int]]]) -> list[float]:
     """For every (prompt, prompt with choice) the log-likelihood of the choice."""
     model.eval()
@@ -58,7 +59,8 @@ def _likelihoods(model: PreTrainedModel, tried: Sequence[tuple[list[int], list[i
         length = max(len(whole) for _, whole in part)
         ids = torch.tensor([whole + [0] * (length - len(whole)) for _, whole in part])
         shortest = min(len(prompt) for prompt, _ in part)
-        logits = model(input_ids=ids, use_cache=False, logits_to_keep=length - shortest + 1).logits.float()
+        with torch.no_grad():
+            logits = model(input_ids=ids, use_cache=False, logits_to_keep=length - shortest + 1).logits.float()
         each = logits[:, :-1].log_softmax(2).gather(2, ids[:, shortest:, None]).squeeze(2)
         for row, (prompt, whole) in enumerate(part):
             found.append(each[row, len(prompt) - shortest : len(whole) - shortest].sum().item())

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from icl_bench.rendering import Template
+from icl_bench.rendering import STOP, Template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -96,6 +96,18 @@ class Encoder:
             if len(self._known) > 50_000:
                 self._known.clear()
         return known
+
+
+def open_template(template: Template, names: Mapping[str, str] | None = None) -> str:
+    """The source of a template, to be put into another; `names` gives slots other names or other sources."""
+    names = names or {}
+    return template.fill({slot: names.get(slot.lower(), f"{{{{ {slot.lower()} }}}}") for slot in template.slots})
+
+
+@cache
+def made(source: str) -> Template:
+    """The template of a source, only once."""
+    return Template(source.replace(STOP, ""))
 
 
 @cache

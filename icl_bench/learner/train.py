@@ -7,6 +7,7 @@ listed word with them. The same seed gives the same weights on the same machine,
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,44 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from icl_bench.learner.batches import Batch, batch, loss_of, measures
+from icl_bench.learner.batches import batch, loss_of, measures
 from icl_bench.learner.curriculum import Curriculum
+from icl_bench.learner.mixture import sequences
 from icl_bench.learner.model import make_model
-from icl_bench.learner.reversal import queries_each, sequence
 from icl_bench.learner.text import Encoder
 from icl_bench.learner.tokenizer import make_tokenizer
-from icl_bench.streams import stream
-from icl_bench.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from transformers import Lfm2ForCausalLM
 
-FIRST_SEED = 2**31 + 1
-"""The world of the first step; the next step's is two further on, so that all are odd."""
-BUDGET = 24_000_000
+BUDGET = 15_000_000
 """Tokens to read."""
 WARMUP = 30
 CLIP = 1.0
-_NAMES = 1500
 _EVERY = 100
 """Steps between checkpoints."""
-
-
-def world_seed(step: int) -> int:
-    """The seed of a step's words."""
-    return FIRST_SEED + 2 * step
-
-
-def step_batch(encoder: Encoder, pad: int, curriculum: Curriculum, seed: int, step: int) -> tuple[Batch, int]:
-    """The sequences of a step, and how many facts each holds."""
-    draws = stream(seed, "learner", "step", step)
-    count = curriculum.count(draws)
-    repeats = 1 + draws.below(3) if count <= 12 and curriculum.most >= 8 and draws.below(10) < 3 else 1
-    names = Vocabulary(world_seed(step), slot=0).take(_NAMES)
-    length = count * (15 * repeats + 13 * queries_each(count))
-    rows = max(1, (3000 if curriculum.most >= 12 else 1500) // length)
-    sequences = [sequence(encoder, draws, names, count, curriculum.reversals(), repeats) for _ in range(rows)]
-    return batch(sequences, pad), count
 
 
 def optimizers(model: Lfm2ForCausalLM) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
@@ -83,14 +62,13 @@ class Training:
         self._encoder = Encoder(self.tokenizer)
         self._optimizers = optimizers(self.model)
 
-    def steps(self) -> Iterator[tuple[int, float, dict[int, float]]]:
-        """One step after another until the budget is read: how many facts, the loss, the measures."""
+    def steps(self) -> Iterator[tuple[str, int, float]]:
+        """One step after another until the budget is read: its dataset, how many facts a sequence held, the loss."""
         self.model.train()
         while self.read < self.budget:
-            data, count = step_batch(self._encoder, self.tokenizer.pad_token_id, self.curriculum, self.seed, self.step)
-            for optimizer, rate in zip(
-                self._optimizers, rates(self.curriculum, self.step, self.read, self.budget), strict=True
-            ):
+            made, dataset, count = sequences(self._encoder, self.curriculum, self.seed, self.step, self.read)
+            data = batch(made, self.tokenizer.pad_token_id)
+            for optimizer, rate in zip(self._optimizers, rates(self.curriculum, self.step, self.read, self.budget), strict=True):
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 optimizer.zero_grad(set_to_none=True)
@@ -102,10 +80,10 @@ class Training:
             for optimizer in self._optimizers:
                 optimizer.step()
             measured = measures(logits, data)
-            self.curriculum.learn(count, measured)
+            self.curriculum.learn(count if dataset == "reversal" else 0, measured)
             self.step += 1
             self.read += data.ids.numel()
-            yield count, loss.item(), measured
+            yield dataset, count, loss.item()
 
     def save(self, file: Path) -> None:
         """Write a checkpoint, all of it or nothing."""
@@ -136,6 +114,9 @@ class Training:
         model.load_state_dict(halves)
         model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        file = folder / "tokenizer_config.json"
+        named = json.loads(file.read_text(encoding="utf-8")) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+        file.write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")  # a name that older versions know too
 
 
 def main() -> None:
@@ -151,12 +132,12 @@ def main() -> None:
         training.restore(options.checkpoint)
     options.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    for count, loss, _ in training.steps():
+    for dataset, count, loss in training.steps():
         if training.step % 20 == 0:
             means = " ".join(f"{name}:{mean:.2f}" for name, mean in sorted(training.curriculum.means.items()))
             print(
                 f"step {training.step} tokens {training.read} seconds {time.monotonic() - started:.0f} "
-                f"stage {training.curriculum.stage} facts {count} loss {loss:.3f} {means}",
+                f"stage {training.curriculum.stage} {dataset} {count} loss {loss:.3f} {means}",
                 flush=True,
             )
         if training.step % _EVERY == 0:
