@@ -48,11 +48,13 @@ def test_text_comes_back(text):
 
 @pytest.mark.parametrize("name", list(WORLDS))
 def test_all_that_the_datasets_write_comes_back_in_lower_case(name):
+    shipped = AutoTokenizer.from_pretrained(SHIPPED, local_files_only=True)
     made = build(name, seed=2, fields=SMALL.get(name, {}))
     texts = [text for split in ("train", "validation", "test") for row in made.rows(split) for text in _texts(row)]
-    for text, ids in zip(texts, TOKENIZER(texts)["input_ids"], strict=True):
-        assert TOKENIZER.decode(ids) == text.lower()
-        assert TOKENIZER.unk_token_id not in ids
+    for tokenizer in (TOKENIZER, shipped):
+        for text, ids in zip(texts, tokenizer(texts)["input_ids"], strict=True):
+            assert tokenizer.decode(ids) == text.lower()
+            assert tokenizer.unk_token_id not in ids
 
 
 def _texts(row):
@@ -78,11 +80,11 @@ def test_words_are_onsets_and_rimes():
 def test_a_sequence_is_what_the_tokenizer_makes_of_its_text(module, pool):
     encoder = Encoder(TOKENIZER)
     for i in range(100):
-        tokens = module.sequence(encoder, stream(0, "test", i), pool, 1 + i % 8, 0.5, 1 + i % 2)
+        tokens = module.sequence(encoder, stream(0, "test", i), pool, 1 + i % 8, i % 3 / 2, 1 + i % 2)
         assert TOKENIZER(TOKENIZER.decode(tokens.ids))["input_ids"] == tokens.ids
         assert len(tokens.weights) == len(tokens)
         assert all(weight > 0.1 for weight in tokens.weights[-4:])
-        assert tokens.marks
+        assert tokens.marks or module is syllogism  # premises asked for are not measured
 
 
 def test_a_sequence_holds_documents_and_questions_of_the_dataset():
@@ -176,7 +178,6 @@ def test_the_shipped_learner_loads_and_learns_in_context():
     model = AutoModelForCausalLM.from_pretrained(SHIPPED, local_files_only=True, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED, local_files_only=True)
     assert 1_000_000 <= model.num_parameters() <= 10_000_000
-    assert tokenizer.get_vocab() == TOKENIZER.get_vocab()
     world = load_dataset("reversal", seed=10, facts=20, documents_per_fact=1)
     assert accuracy(model, tokenizer, world["test"], world["train"]["text"]) >= 0.85
     assert accuracy(model, tokenizer, world["test"]) <= 0.85

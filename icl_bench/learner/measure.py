@@ -29,7 +29,7 @@ CONDITIONS = ("pretrained", "in_context", "in_context_all", "finetuned", "augmen
 SIZES: dict[str, dict[str, Any]] = {
     "reversal": {"facts": 20},
     "syllogism": {"syllogisms": 22, "documents_per_syllogism": 8},
-    "reversal_curse": {"people_per_set": 8, "paraphrases": 10, "vocabulary": "nonsense"},
+    "reversal_curse": {"people_per_set": 6, "paraphrases": 10, "vocabulary": "nonsense"},
 }
 """Fields of the worlds."""
 ONCE: dict[str, dict[str, Any]] = {

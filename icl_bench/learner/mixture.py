@@ -5,7 +5,7 @@ Direction is learned on `reversal`, where it takes a curriculum; the others come
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from icl_bench.learner import reversal, reversal_curse, syllogism
@@ -21,7 +21,10 @@ FIRST_SEED = 2**31 + 1
 """The world of the first step; the next step's is two further on, so that all are odd."""
 MIXED_FROM = 1900
 """Steps of `reversal` alone."""
+MORE_PEOPLE_FROM = 3500
+"""Steps after which half of them read `reversal_curse`, by then the least learned."""
 _SHARES = {"reversal": 45, "syllogism": 30, "reversal_curse": 25}
+_LATER = {"reversal": 25, "syllogism": 25, "reversal_curse": 50}
 _GROWS_FROM, _DOUBLES = 4_200_000, 1_500_000
 """Tokens from which, and after how many more of which each time, sequences of the others may hold twice as many facts, from
 two on."""
@@ -53,7 +56,8 @@ def sequences(encoder: Encoder, curriculum: Curriculum, seed: int, step: int, re
         read: tokens before this step.
     """
     draws = stream(seed, "learner", "step", step)
-    name = _dataset(draws) if step >= MIXED_FROM else "reversal"
+    later = step >= MORE_PEOPLE_FROM
+    name = _dataset(draws, _LATER if later else _SHARES) if step >= MIXED_FROM else "reversal"
     pool = _pool(name, draws, world_seed(step))
     if name == "reversal":
         count = curriculum.count(draws)
@@ -67,14 +71,14 @@ def sequences(encoder: Encoder, curriculum: Curriculum, seed: int, step: int, re
         repeats, room = 1, _LONG
         document, query = _LENGTHS[name]
         length = count * (document + query * (2 if count <= 4 else 1))
-        share = 0.75 if name == "syllogism" else 0.5
+        share = 0.75 if name == "syllogism" and not later else 0.5
     rows = max(1, room // length)
     return [_SAMPLERS[name](encoder, draws, pool, count, share, repeats) for _ in range(rows)], name, count
 
 
-def _dataset(draws: Stream) -> str:
-    place = draws.below(sum(_SHARES.values()))
-    for name, share in _SHARES.items():
+def _dataset(draws: Stream, shares: Mapping[str, int]) -> str:
+    place = draws.below(sum(shares.values()))
+    for name, share in shares.items():
         if place < share:
             return name
         place -= share
