@@ -135,7 +135,7 @@ def test_training_can_be_repeated_and_stopped(tmp_path):
     def weights(training):
         return torch.cat([parameter.detach().flatten() for parameter in training.model.parameters()])
 
-    runs = [Training(seed=1, budget=6000), Training(seed=1, budget=6000), Training(seed=1, budget=6000)]
+    runs = [Training(seed=1, budget=4500), Training(seed=1, budget=4500), Training(seed=1, budget=4500)]
     untrained = weights(runs[0])
     for _ in runs[0].steps():
         pass

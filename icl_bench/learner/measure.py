@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+CHANCE = "chance"
 CONDITIONS = ("pretrained", "in_context", "in_context_all", "finetuned", "augmented")
+USUAL = {
+    "reversal": CONDITIONS,
+    "syllogism": ("pretrained", "in_context", "finetuned", "augmented"),
+    "reversal_curse": ("pretrained", "in_context", "finetuned"),
+}
+"""What is measured if nothing is said. `reversal_curse` has no wordings that the closure could use and its questions do not."""
 SIZES: dict[str, dict[str, Any]] = {
     "reversal": {"facts": 20},
     "syllogism": {"syllogisms": 22, "documents_per_syllogism": 8},
@@ -62,6 +69,8 @@ def world_scores(learner: Path, dataset: str, seed: int, conditions: Sequence[st
             augment(folder, "closure", [dataset], CLOSURE.get(dataset))
         tables = load_dataset(dataset, path=folder)
     once = load_dataset(dataset, seed=seed, **(SIZES[dataset] | ONCE[dataset]))
+    for kind, questions in _by_kind(tables).items():
+        yield CHANCE, kind, mean(len(row["answer"]) / len(row["choices"]) for row in questions)
     for condition in conditions:
         model, tokenizer = load(learner)
         documents: Sequence[str] = ()
@@ -105,15 +114,16 @@ def main() -> None:
     parser.add_argument("learner", type=Path, help="folder of the model")
     parser.add_argument("--dataset", choices=list(SIZES), default="reversal")
     parser.add_argument("--worlds", type=int, default=5, help="how many worlds: seeds 2, 4, 6, ...")
-    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, help="default: what the dataset allows")
     options = parser.parse_args()
+    conditions = options.conditions or USUAL[options.dataset]
     torch.set_num_threads(1)
     scores: dict[tuple[str, str], list[float]] = {}
     for seed in SEEDS[: options.worlds]:
-        for condition, kind, score in world_scores(options.learner, options.dataset, seed, options.conditions):
+        for condition, kind, score in world_scores(options.learner, options.dataset, seed, conditions):
             scores.setdefault((kind, condition), []).append(score)
             print(f"seed {seed} {condition} {kind} {score:.3f}", flush=True)
-    print(table(scores, options.conditions))
+    print(table(scores, [CHANCE, *conditions]))
 
 
 if __name__ == "__main__":

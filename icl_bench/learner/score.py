@@ -9,6 +9,7 @@ Prompts and likelihoods are those of lm-evaluation-harness, without its machiner
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-_TOKENS = 16_000
+_TOKENS = 4_000
 """Tokens of a batch, with padding."""
 
 
@@ -50,18 +51,30 @@ def accuracy(
 
 
 def _likelihoods(model: PreTrainedModel, tried: Sequence[tuple[list[int], list[int]]]) -> list[float]:
-    """For every (prompt, prompt with choice) the log-likelihood of the choice."""
+    """For every (prompt, prompt with choice) the log-likelihood of the choice. What all begin with is read once."""
     model.eval()
-    size = max(1, _TOKENS // max(len(whole) for _, whole in tried))
+    shared = _shared([whole for _, whole in tried])
+    shared = min(shared, min(len(prompt) for prompt, _ in tried) - 1)
+    size = max(1, _TOKENS // max(len(whole) - shared for _, whole in tried))
     found: list[float] = []
-    for start in range(0, len(tried), size):
-        part = tried[start : start + size]
-        length = max(len(whole) for _, whole in part)
-        ids = torch.tensor([whole + [0] * (length - len(whole)) for _, whole in part])
-        shortest = min(len(prompt) for prompt, _ in part)
-        with torch.no_grad():
-            logits = model(input_ids=ids, use_cache=False, logits_to_keep=length - shortest + 1).logits.float()
-        each = logits[:, :-1].log_softmax(2).gather(2, ids[:, shortest:, None]).squeeze(2)
-        for row, (prompt, whole) in enumerate(part):
-            found.append(each[row, len(prompt) - shortest : len(whole) - shortest].sum().item())
+    with torch.no_grad():
+        read = model(input_ids=torch.tensor([tried[0][1][:shared]]), use_cache=True) if shared > 0 else None
+        for start in range(0, len(tried), size):
+            part = [(prompt[max(shared, 0) :], whole[max(shared, 0) :]) for prompt, whole in tried[start : start + size]]
+            length = max(len(whole) for _, whole in part)
+            ids = torch.tensor([whole + [0] * (length - len(whole)) for _, whole in part])
+            cache = None
+            if read is not None:  # one copy for each row; its convolutions know no other way to repeat them
+                cache = copy.deepcopy(read.past_key_values)
+                cache.reorder_cache(torch.zeros(len(part), dtype=torch.long))
+            logits = model(input_ids=ids, past_key_values=cache, use_cache=cache is not None).logits.float()
+            each = logits[:, :-1].log_softmax(2).gather(2, ids[:, 1:, None]).squeeze(2)
+            for row, (prompt, whole) in enumerate(part):
+                found.append(each[row, len(prompt) - 1 : len(whole) - 1].sum().item())
     return found
+
+
+def _shared(rows: Sequence[list[int]]) -> int:
+    """How many tokens all rows begin with."""
+    first, last = min(rows), max(rows)
+    return next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))

@@ -25,7 +25,7 @@ from icl_bench.learner.tokenizer import make_tokenizer
 if TYPE_CHECKING:
     from transformers import Lfm2ForCausalLM
 
-BUDGET = 18_000_000
+BUDGET = 16_500_000
 """Tokens to read."""
 WARMUP = 30
 CLIP = 1.0
