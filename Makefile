@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test check data bench vocabulary clean
+.PHONY: demo test check data bench reference-learner reference-learner-table vocabulary clean
 
 demo: $(VENV)/.eval
 	$(BIN)/icl-bench demo
@@ -25,6 +25,16 @@ data: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/scoring.py
+
+# The reference learner anew: an hour on one core. Stopped, it goes on where it was; the checkpoint of a finished one is to be removed.
+LEARNER := icl_bench/reference_learner
+reference-learner: $(VENV)/.hf
+	OMP_NUM_THREADS=1 $(BIN)/python -m icl_bench.learner.train --out $(LEARNER) --checkpoint build/reference_learner.pt
+
+# What it can do: DATASET=syllogism or reversal_curse for the others.
+DATASET ?= reversal
+reference-learner-table: $(VENV)/.hf
+	OMP_NUM_THREADS=1 $(BIN)/python -m icl_bench.learner.measure $(LEARNER) --dataset $(DATASET)
 
 # The word list anew, once in a lifetime. CUSS is the index.js of the npm package cuss (see the script).
 vocabulary: $(VENV)/.vocabulary

@@ -54,6 +54,11 @@ def _listed() -> tuple[list[str], list[bytes]]:
     return words, [text[i::_LONGEST] for i in range(_LONGEST)]
 
 
+def listed_words() -> list[str]:
+    """All words of words.txt, whatever their seed and slot."""
+    return list(_listed()[0])
+
+
 @cache
 def _pieces() -> frozenset[str]:
     """The three letters in a row of listed words: a grown word has no others, so it reads like them and is as clean."""

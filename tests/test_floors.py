@@ -27,7 +27,7 @@ FLOORS = [
     {"ngram", "scoring"},
     {"evaluate", "augment_model"},
     {"augment"},
-    {"demo"},
+    {"demo", "learner"},
     {"cli"},
     {"__main__"},
 ]
@@ -72,7 +72,7 @@ def test_files_import_from_floors_below(path):
     [
         ("jinja2", {"rendering"}),
         ("pyarrow", {"tables", "audit_tables"}),
-        ("torch", {"scoring"}),
+        ("torch", {"scoring", "learner"}),
         ("random", set()),
         ("uuid", set()),
         ("numpy", set()),

@@ -34,6 +34,8 @@ def test_the_wheel_holds_templates_cards_tasks_and_data(wheel):
         "icl_bench/data/reversal/test.parquet",
         "icl_bench/worlds/ontology.yaml",
         "icl_bench/words.txt",
+        "icl_bench/reference_learner/model.safetensors",
+        "icl_bench/reference_learner/tokenizer.json",
         "icl_bench/README.md",
     ):
         assert name in names

@@ -1,0 +1,130 @@
+"""What the learner can do, on fresh worlds: python -m icl_bench.learner.measure icl_bench/reference_learner
+
+Prints a table in Markdown: for each kind of question the mean over worlds and its standard error, in four conditions.
+Worlds have even seeds, so no listed word of theirs was ever trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from icl_bench.augment import augment
+from icl_bench.generate import generate
+from icl_bench.learner.finetune import finetune
+from icl_bench.learner.score import accuracy
+from icl_bench.loading import load_dataset
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+CHANCE = "chance"
+CONDITIONS = ("pretrained", "in_context", "in_context_all", "finetuned", "augmented")
+USUAL = {
+    "reversal": CONDITIONS,
+    "syllogism": ("pretrained", "in_context", "finetuned", "augmented"),
+    "reversal_curse": ("pretrained", "in_context", "finetuned"),
+}
+"""What is measured if nothing is said. `reversal_curse` has no wordings that the closure could use and its questions do not."""
+SIZES: dict[str, dict[str, Any]] = {
+    "reversal": {"facts": 20},
+    "syllogism": {"syllogisms": 22, "documents_per_syllogism": 8},
+    "reversal_curse": {"people_per_set": 6, "paraphrases": 10, "vocabulary": "nonsense"},
+}
+"""Fields of the worlds."""
+ONCE: dict[str, dict[str, Any]] = {
+    "reversal": {"documents_per_fact": 1},
+    "syllogism": {"documents_per_syllogism": 1},
+    "reversal_curse": {"paraphrases": 1},
+}
+"""The same world, every fact told once: what `in_context` reads."""
+CLOSURE: dict[str, dict[str, Any]] = {"reversal": {"wordings": 5}}
+"""Options of the augmentation."""
+SEEDS = range(1000, 1200, 2)
+"""Worlds to be tested on, the first ones: even, as those of training are odd."""
+STEPS, STEPS_AUGMENTED = 320, 640
+
+
+def load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The model, in single precision, and its tokenizer."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def world_scores(learner: Path, dataset: str, seed: int, conditions: Sequence[str]) -> Iterator[tuple[str, str, float]]:
+    """(condition, kind of question, accuracy) on one world."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "world")
+        generate([dataset], seed, folder, {dataset: SIZES[dataset]})
+        if "augmented" in conditions:
+            augment(folder, "closure", [dataset], CLOSURE.get(dataset))
+        tables = load_dataset(dataset, path=folder)
+    once = load_dataset(dataset, seed=seed, **(SIZES[dataset] | ONCE[dataset]))
+    for kind, questions in _by_kind(tables).items():
+        yield CHANCE, kind, mean(len(row["answer"]) / len(row["choices"]) for row in questions)
+    for condition in conditions:
+        model, tokenizer = load(learner)
+        documents: Sequence[str] = ()
+        if condition == "in_context":
+            documents = once["train"]["text"]
+        elif condition == "in_context_all":
+            documents = tables["train"]["text"]
+        elif condition == "finetuned":
+            finetune(model, tokenizer, tables["train"]["text"], STEPS, seed)
+        elif condition == "augmented":
+            told = [*tables["train"]["text"], *tables["augmented_closure"]["text"]]
+            finetune(model, tokenizer, told, STEPS_AUGMENTED, seed)
+        for kind, questions in _by_kind(tables).items():
+            yield condition, kind, accuracy(model, tokenizer, questions, documents)
+
+
+def _by_kind(tables: DatasetDict) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for split in ("validation", "test"):
+        for row in tables[split]:
+            found.setdefault(row["kind"], []).append(row)
+    return found
+
+
+def table(scores: Mapping[tuple[str, str], Sequence[float]], conditions: Sequence[str]) -> str:
+    """Means and standard errors as Markdown; `scores` holds for (kind, condition) the accuracy in each world."""
+    lines = ["| question | " + " | ".join(conditions) + " |", "|---" * (len(conditions) + 1) + "|"]
+    for kind in dict.fromkeys(kind for kind, _ in scores):
+        cells = []
+        for condition in conditions:
+            values = scores[kind, condition]
+            error = f" ± {stdev(values) / len(values) ** 0.5:.2f}" if len(values) > 1 else ""
+            cells.append(f"{mean(values):.2f}{error}")
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("learner", type=Path, help="folder of the model")
+    parser.add_argument("--dataset", choices=list(SIZES), default="reversal")
+    parser.add_argument("--worlds", type=int, default=5, help="how many worlds: seeds 1000, 1002, ...")
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, help="default: what the dataset allows")
+    options = parser.parse_args()
+    conditions = options.conditions or USUAL[options.dataset]
+    torch.set_num_threads(1)
+    scores: dict[tuple[str, str], list[float]] = {}
+    for seed in SEEDS[: options.worlds]:
+        for condition, kind, score in world_scores(options.learner, options.dataset, seed, conditions):
+            scores.setdefault((kind, condition), []).append(score)
+            print(f"seed {seed} {condition} {kind} {score:.3f}", flush=True)
+    print(table(scores, [CHANCE, *conditions]))
+
+
+if __name__ == "__main__":
+    main()
