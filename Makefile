@@ -6,8 +6,8 @@ JOBS ?= 2
 
 .PHONY: demo test check data bench reference-learner reference-learner-table vocabulary clean
 
-demo: $(VENV)/.eval
-	$(BIN)/icl-bench demo
+demo: $(VENV)/.hf
+	$(BIN)/icl-bench demo --figure build/demo.png
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile

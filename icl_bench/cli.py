@@ -271,11 +271,12 @@ def tasks() -> None:
 def demo(
     seed: Annotated[int | None, typer.Option(help="Seed of the world; a fresh one if left out.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write the world; a temporary folder if left out.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="A file for the figure, such as demo.png.")] = None,
 ) -> None:
-    """Generate a fresh world, audit it, and score an n-gram learner on it in every condition."""
+    """Generate a fresh world, audit it, and score two learners on it: one that copies, and a small transformer."""
     from icl_bench.demo import demo as run
 
-    raise typer.Exit(0 if run(seed, out) else 1)
+    raise typer.Exit(0 if run(seed, out, figure) else 1)
 
 
 def main() -> None:

@@ -427,10 +427,12 @@ def test_validate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert "All tasks found and valid" in capsys.readouterr().out
 
 
-def test_demo(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_demo_without_torch(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("icl_bench.demo.find_spec", lambda name: None)
     demo(11, tmp_path / "world")
     out, err = capfd.readouterr()
     assert out.startswith("world of seed 11 in ")
     assert out.count("category_holdout") >= 1
-    assert "100 ± 0.0" in out
+    assert "100 ± 0" in out
+    assert "pip install 'icl_bench[hf]'" in out
     assert not err
