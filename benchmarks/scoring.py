@@ -164,7 +164,7 @@ def peak(way: str, name: str, context: int) -> int:
             tree.ask(i, end, asked[i][1])
         ways = Ways(Machine(model, torch.device("cpu"), nullcontext(), None))
         best = ways.left(context)[0]
-        if not ways.try_one(best, "none", lambda run: run(tree, len(asked)).answers()):
+        if not ways.try_one(best, "none", context, lambda run: run(tree, len(asked)).answers()):
             raise SystemExit(f"{best} does not work for {name}")
 
     compute(32)

@@ -17,3 +17,14 @@ print(loaded, "torch" in sys.modules, "icl_bench.scoring" in sys.modules)
 """
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.split() == ["NGramLM", "False", "False"]
+
+
+def test_each_starts_when_it_is_asked_for_by_name():
+    code = """
+from icl_bench.models import register
+register()
+from lm_eval.api.registry import get_model
+print(get_model("icl-hf").__name__, get_model("icl-ngram").__name__)
+"""
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.split() == ["ICLHF", "NGramLM"]

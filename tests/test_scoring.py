@@ -21,6 +21,7 @@ from transformers import (
     AutoModelForCausalLM,
     BloomConfig,
     Gemma3TextConfig,
+    GPTNeoConfig,
     GPTNeoXConfig,
     Lfm2Config,
     LlamaConfig,
@@ -66,6 +67,13 @@ WAY = dict.fromkeys(CONFIGS, "expand") | {
     "qwen3": "pack",
     "gpt_neox": "pack",
     "mamba": "expand token by token",
+}
+LOCAL: dict[str, Any] = {
+    "num_layers": 2,
+    "hidden_size": 32,
+    "num_heads": 4,
+    "attention_types": [[["global", "local"], 1]],
+    "window_size": 32,
 }
 FIELDS: dict[str, dict[str, Any]] = {
     "reversal": {"facts": 6, "documents_per_fact": 2},
@@ -231,6 +239,29 @@ def test_with_and_without_a_first_token(options: dict[str, Any], tokenizer: Any)
     assert_same(ours.loglikelihood(requests(texts), True), theirs.loglikelihood(requests(texts), True))
 
 
+@pytest.mark.parametrize("name", ["mamba", "lfm2", "gemma3", "llama"])
+def test_prompts_that_share_no_first_token(name: str, tokenizer: Any) -> None:
+    """A short task first, then one with documents: what was proved on the first must hold for the second."""
+    model = tiny(name)
+    theirs = HFLM(model, tokenizer=tokenizer, batch_size=8, max_length=WINDOW, add_bos_token=False)
+    ours = ICLHF(model, tokenizer=tokenizer, max_length=WINDOW, add_bos_token=False)
+    texts = prompts(questions=4)
+    short = [text for text in texts if len(text[0]) < 100 and text[0]]
+    for task in (short, texts):
+        assert_same(ours.loglikelihood(requests(task), True), theirs.loglikelihood(requests(task), True))
+    assert ours.ways.proved == {WAY[name]}
+
+
+@pytest.mark.parametrize("kind", ["PromptTuningConfig", "PrefixTuningConfig"])
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # what peft calls
+def test_adapters_that_prompt_are_left_to_hf(kind: str, tokenizer: Any) -> None:
+    model = peft.get_peft_model(tiny("llama"), getattr(peft, kind)(task_type="CAUSAL_LM", num_virtual_tokens=4)).eval()
+    theirs, ours = HFLM(model, tokenizer=tokenizer, batch_size=8), ICLHF(model, tokenizer=tokenizer, batch_size=8)
+    texts = prompts(questions=2)
+    assert_same(ours.loglikelihood(requests(texts), True), theirs.loglikelihood(requests(texts), True))
+    assert not ours.ways.proved
+
+
 def test_eager_attention_takes_the_mask_too(tokenizer: Any) -> None:
     texts = prompts(questions=3)
     for name in ("llama", "gemma3"):
@@ -241,12 +272,9 @@ def test_eager_attention_takes_the_mask_too(tokenizer: Any) -> None:
         assert ours.ways.proved == {WAY[name]}
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if WAY[name] != "expand token by token"])
+@pytest.mark.parametrize("name", CONFIGS)
 def test_half_precision(name: str, tokenizer: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """No further than `hf` from what the same weights give in float32.
-
-    Token by token, Mamba rounds otherwise than all at once: the two are different programs in transformers.
-    """
+    """No further than `hf` from what the same weights give in float32; or left to `hf`, which says so."""
     theirs, ours = pair(name, tokenizer, torch.bfloat16)
     texts = prompts(questions=3)
     mine, their = ours.loglikelihood(requests(texts), True), theirs.loglikelihood(requests(texts), True)
@@ -266,9 +294,6 @@ def test_adapters(tokenizer: Any) -> None:
     texts = prompts(questions=2)
     assert_same(ours.loglikelihood(requests(texts), True), theirs.loglikelihood(requests(texts), True))
     assert ours.ways.proved == {"pack"}
-    model = peft.get_peft_model(tiny("llama"), peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)).eval()
-    theirs, ours = HFLM(model, tokenizer=tokenizer, batch_size=8), ICLHF(model, tokenizer=tokenizer, batch_size=8)
-    assert_same(ours.loglikelihood(requests(texts), True), theirs.loglikelihood(requests(texts), True))
 
 
 # ---- what is refused, and what is left to hf
@@ -348,6 +373,9 @@ def test_what_the_configuration_says() -> None:
 
     assert strategies(LlamaConfig(**GROUPED)) == ["pack", "expand"]
     assert strategies(CONFIGS["lfm2"]) == ["expand", "expand token by token"]
+    assert strategies(CONFIGS["mamba"]) == ["expand", "expand token by token"]
+    assert strategies(CONFIGS["mamba"], dtype=torch.bfloat16) == ["expand token by token"]
+    assert strategies(GPTNeoConfig(**LOCAL)) == ["expand"]
     rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
     scaled = LlamaConfig(**GROUPED, rope_parameters=rope)
     assert strategies(scaled, WINDOW)
@@ -512,7 +540,7 @@ def test_generation_that_is_left_to_hf(tokenizer: Any) -> None:
         ICLHF(model, tokenizer=tokenizer, max_length=200, allow_truncation=True),
     )
     documents = "femp are glon. " * 40
-    for options in ({"num_beams": 2}, {}):
+    for options in ({"num_beams": 2}, {"cache_implementation": "dynamic"}, {}):
         texts = [(f"{documents}{i}", {"max_gen_toks": 5, "until": ["\n\n"], **options}) for i in range(3)]
         found = [model.generate_until(requests(texts, "generate_until"), True) for model in (theirs, ours)]
         assert found[0] == found[1]

@@ -18,6 +18,8 @@ _MASKED_ATTENTION = {"eager", "sdpa"}
 """Implementations that take any 4-D mask; flash attention takes none."""
 _LENGTH_DEPENDENT = {"dynamic", "longrope"}
 """Kinds of rotary embedding for which a key depends on the length of the whole sequence."""
+_STATELESS = {"full_attention", "sliding_attention", "chunked_attention", "conv"}
+"""Kinds of layers without a recurrent state."""
 _SHARE = 0.5
 """Of the free memory that a pass may take by our estimate."""
 
@@ -39,6 +41,9 @@ class Machine:
         self.plain = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.config = self.plain.config.get_text_config(decoder=True)
         self.parameters = set(inspect.signature(self.plain.forward).parameters)
+        reduced = getattr(autocast, "fast_dtype", None) if getattr(autocast, "_enabled", False) else None
+        self.bits = min(torch.finfo(dtype).bits for dtype in (self.plain.dtype, reduced or self.plain.dtype))
+        """Of the precision in which the model computes."""
         self.computed = 0
         """Tokens that went through the model."""
 
@@ -49,13 +54,19 @@ class Machine:
         step by step, or the attention takes no mask. `expand token by token`: and nothing else is sure to continue such a
         state. None of them: there is no cache that could be continued.
         """
+        if getattr(getattr(self.model, "active_peft_config", None), "is_prompt_learning", False):
+            return []  # the adapter puts its own cache or tokens before everything it is given
         if not self.parameters & {"past_key_values", "cache_params"} or not self._keys_are_fixed(longest):
             return []
         layers = DynamicCache(config=self.config).layers
         attention_only = all(type(layer) in (DynamicLayer, DummyLayer) for layer in layers)
-        masks = getattr(self.config, "_attn_implementation", None) in _MASKED_ATTENTION
+        local = getattr(self.config, "attention_types", None)  # GPT-Neo: some layers are local, and count places themselves
+        masks = getattr(self.config, "_attn_implementation", None) in _MASKED_ATTENTION and not local
         can_pack = attention_only and masks and {"past_key_values", "position_ids", "attention_mask"} <= self.parameters
-        return [*(["pack"] if can_pack else []), "expand", *(["expand token by token"] if not attention_only else [])]
+        # of a recurrent state the wrong continuation is too near the right one for a comparison in half precision
+        recurrent = not attention_only and not set(getattr(self.config, "layer_types", None) or ["mamba"]) <= _STATELESS
+        at_once = ["expand"] if self.bits >= 32 or not recurrent else []
+        return [*(["pack"] if can_pack else []), *at_once, *(["expand token by token"] if not attention_only else [])]
 
     def _keys_are_fixed(self, longest: int) -> bool:
         rope: dict[str, Any] = getattr(self.config, "rope_parameters", None) or {}

@@ -26,6 +26,15 @@ from icl_bench.scoring.ways import Ways
 REMEDY = "give fewer documents (--num_fewshot), or have it cut on the left with allow_truncation=true"
 _SHORTEST_STEM = 128
 """Tokens: generating from a cache is not worth it for fewer."""
+_OWN_CACHES = (
+    "num_beams",
+    "num_return_sequences",
+    "cache_implementation",
+    "prompt_lookup_num_tokens",
+    "assistant_model",
+    "penalty_alpha",
+)
+"""Settings of generation that bring caches of their own; left to `hf`."""
 _Group = tuple[Node | None, list[int]]
 """Where what some prompts share ends, or None, and their places among all prompts."""
 
@@ -39,6 +48,8 @@ class SharedGeneration(HFLM):  # type: ignore[misc]
     """
 
     def __init__(self, *arguments: Any, allow_truncation: bool = False, **options: Any) -> None:
+        if options.get("device") is None:
+            options["device"] = "cuda" if torch.cuda.is_available() else "cpu"
         super().__init__(*arguments, **options)
         self.allow_truncation = allow_truncation
         if hasattr(self, "accelerator") and self.world_size == 1:  # lm-eval divides the questions among GPUs only
@@ -59,7 +70,7 @@ class SharedGeneration(HFLM):  # type: ignore[misc]
             return super().generate_until(requests, disable_tqdm=disable_tqdm)  # type: ignore[no-any-return]
         texts = [(request.args[0], "") for request in requests]
         self._encoded = encode(texts, self._encode_prompt, self.tokenizer, self._special_of_prompt)
-        inputs = []
+        inputs, limits = [], []
         for text, request in zip(texts, requests, strict=True):
             tokens = self._encoded[text]
             limit = self.max_length - normalize_gen_kwargs(request.args[1], self.max_gen_toks)["max_gen_toks"]
@@ -68,12 +79,14 @@ class SharedGeneration(HFLM):  # type: ignore[misc]
                     f"a prompt of {len(tokens):,} tokens leaves no room to generate in the model's window of "
                     f"{self.max_length:,}, {limit:,} for the prompt; {REMEDY}"
                 )
+            limits.append(limit)
             inputs.append(tokens if len(tokens) <= limit else Tokens([], list(tokens)[-max(1, limit) :]))
         answers: dict[int, str] = {}
         try:
             for node, members in self._stems(inputs):
                 samples = [[*inputs[i]] for i in (members[0], members[-1])]
-                self._prefix = self._prefill(node, samples) if node else None
+                longest = max(len(inputs[i]) + self.max_length - limits[i] for i in members)
+                self._prefix = self._prefill(node, samples, longest) if node else None
                 group = [requests[i] for i in members]
                 answers |= zip(members, super().generate_until(group, disable_tqdm=disable_tqdm), strict=True)
         finally:
@@ -99,19 +112,20 @@ class SharedGeneration(HFLM):  # type: ignore[misc]
                 best[node] = apart, [*groups, *([(None, alone)] if alone else [])]
         return best[tree.root][1]
 
-    def _prefill(self, stem: Node, samples: Sequence[list[int]]) -> tuple[list[int], Cache] | None:
+    def _prefill(self, stem: Node, samples: Sequence[list[int]], longest: int) -> tuple[list[int], Cache] | None:
         """Compute what a group of prompts begins with, once; None if the model has no cache that can be shared.
 
         Args:
             stem: where what they share ends.
             samples: two of the prompts, for comparison with a plain forward pass.
+            longest: tokens of the longest of all with what is generated.
         """
-        if "cache_params" in self.ways.machine.parameters or "expand" not in self.ways.left(max(map(len, samples))):
+        if "cache_params" in self.ways.machine.parameters or "expand" not in self.ways.left(longest):
             return None
         tree = PrefixTree()
         for i, end in enumerate([tree.add(tokens[:-1]) for tokens in samples]):
             tree.ask(i, end, samples[i][-1:])
-        prefill = self.ways.try_one("expand", "hf", lambda run: run(tree, len(samples)).prefill(Node(stem.path())))
+        prefill = self.ways.try_one("expand", "hf", longest, lambda run: run(tree, len(samples)).prefill(Node(stem.path())))
         return (stem.path(), prefill) if prefill else None
 
     def _model_generate(self, context: torch.Tensor, max_length: int, stop: list[str], **options: Any) -> torch.Tensor:
@@ -120,8 +134,8 @@ class SharedGeneration(HFLM):  # type: ignore[misc]
         rows = [row[kept] for row, kept in zip(context, mask, strict=True)]
         shared, cache = self._prefix or ([], None)
         begins = torch.tensor(shared, device=context.device)
-        several = options.get("num_beams", 1) != 1 or options.get("num_return_sequences", 1) != 1
-        if cache is None or several or not all(torch.equal(row[: len(shared)], begins) for row in rows):
+        own_ways = any(self._setting(name, options) not in (None, 1) for name in _OWN_CACHES)
+        if cache is None or own_ways or not all(torch.equal(row[: len(shared)], begins) for row in rows):
             return super()._model_generate(context=context, max_length=max_length, stop=stop, **options)  # type: ignore[no-any-return]
         width = context.shape[1]
         generated: dict[int, torch.Tensor] = {}
@@ -141,6 +155,10 @@ class SharedGeneration(HFLM):  # type: ignore[misc]
             [generated[i] for i in range(len(rows))], batch_first=True, padding_value=self.tokenizer.pad_token_id
         )
         return torch.cat([context, new], dim=1)
+
+    def _setting(self, name: str, options: dict[str, Any]) -> Any:
+        """Of this call, or else of the model's generation configuration."""
+        return options.get(name, getattr(getattr(self.model, "generation_config", None), name, None))
 
     def _special_of_prompt(self, text: str) -> dict[str, bool]:
         """The arguments with which `tok_batch_encode` calls the tokenizer."""

@@ -19,7 +19,7 @@ to `hf`; the sizes of passes follow from the free memory, and are halved when it
 
 Differences from `hf`: a prompt longer than the model's window is refused and not cut on the left, unless
 `allow_truncation=true`; log-probabilities are taken in float32, if `softmax_dtype` does not say otherwise, where `hf` has
-those of the model's precision.
+those of the model's precision. What is sampled (`do_sample`) depends on how prompts are grouped, and so differs.
 """
 
 from __future__ import annotations
@@ -123,9 +123,10 @@ class ICLHF(SharedGeneration):
             with _Progress(requests, disable_tqdm or self.rank != 0) as progress:
                 return run(tree, len(requests), progress.finished).answers()
 
-        ways = self.ways.left(max(end.end for end in ends))
+        longest = max(end.end for end in ends)
+        ways = self.ways.left(longest)
         for way, following in pairwise([*ways, "hf"]):
-            if answers := self.ways.try_one(way, following, task):
+            if answers := self.ways.try_one(way, following, longest, task):
                 return answers  # type: ignore[no-any-return]
         return None
 

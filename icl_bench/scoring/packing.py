@@ -18,7 +18,7 @@ import torch
 
 from icl_bench.scoring.context_cache import BufferLayer, rewind
 from icl_bench.scoring.prefix_tree import Node
-from icl_bench.scoring.runs import DifferentAnswers, Found, Run, agrees
+from icl_bench.scoring.runs import COMPARED, Found, Run, log_softmax
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ class Pack(Run):
     def __init__(self, *arguments: Any, check: bool = True) -> None:
         super().__init__(*arguments)
         self._held: list[int] = []
-        self._reference: tuple[int, float] | None = None
         if check:
             self._plain_pass()
 
@@ -45,24 +44,17 @@ class Pack(Run):
         groups = [nodes for step, nodes in self._parts(stem.children.values()) if step == self._together]
         last = [node for top in (groups[0] if groups else [stem]) for node in top.below() if node.sequences]
         node = last[-1]  # the first one directly follows the context, and would not suffer from what others leave behind
-        path, sequence = node.path(), node.sequences[0]
-        scored = [
-            (at.start + place, token)
-            for at in _ancestors(node)
-            for place, targets in at.targets.items()
-            for token, asking in targets.items()
-            if sequence in asking
-        ]
+        path = node.path()
+        places = [(at, place) for at in node.from_root() for place in at.targets][-COMPARED:]
         try:
-            logits = self.machine.logits([path], [place for place, _ in scored], self.cache)[0]
+            logits = self.machine.logits([path], [at.start + place for at, place in places], self.cache)[0]
         except RuntimeError as error:
             self._halve(error)
             _log.warning("a whole prompt does not fit into memory in one pass: answers are not compared with those of one")
             rewind(self.cache, self.empty)
             return
         rewind(self.cache, self.empty)
-        answers = self.machine.log_probabilities(logits, [(row, token) for row, (_, token) in enumerate(scored)])
-        self._reference = sequence, sum(answer for answer, _ in answers)
+        self.expected = dict(zip(places, log_softmax(logits), strict=True))
         self._held = path
 
     def extend(self, node: Node) -> Found:
@@ -86,7 +78,7 @@ class Pack(Run):
         last: list[int] = []
         asked = []
         for node in (below for top in nodes for below in top.below()):
-            asked += [(len(tokens) + place, targets) for place, targets in node.targets.items()]
+            asked += [(len(tokens) + place, node, place) for place in node.targets]
             last += [len(tokens) + node.weight] * len(node.tokens)
             positions += range(node.start, node.end)
             tokens += node.tokens
@@ -94,22 +86,5 @@ class Pack(Run):
         place = torch.arange(len(tokens), device=mask.device)
         below = torch.tensor(last, device=mask.device)  # the end of all that follows from a token
         mask[:, length:] = (place[None, :] <= place[:, None]) & (place[:, None] < below[None, :])
-        logits = self.machine.logits([tokens], [at for at, _ in asked], self.cache, mask, positions)[0]
-        return self.find(logits, [(row, targets) for row, (_, targets) in enumerate(asked)])
-
-    def verify(self) -> None:
-        """Compare one answer with the plain pass."""
-        if self._reference is None or self._left[self._reference[0]]:
-            return
-        sequence, expected = self._reference
-        self._reference = None
-        if not agrees(self._sums[sequence], expected, self.machine):
-            raise DifferentAnswers(f"{self._sums[sequence]:.5f} instead of {expected:.5f}")
-
-
-def _ancestors(node: Node) -> list[Node]:
-    """From the root down to the node itself."""
-    found = [node]
-    while (parent := found[-1].parent) is not None:
-        found.append(parent)
-    return found[::-1]
+        logits = self.machine.logits([tokens], [at for at, _, _ in asked], self.cache, mask, positions)[0]
+        return self.find(logits, [(row, node, place) for row, (_, node, place) in enumerate(asked)])

@@ -40,14 +40,16 @@ class Node:
         """Tokens up to its last one."""
         return self.start + len(self.tokens)
 
+    def from_root(self) -> list[Node]:
+        """The nodes from the root down to this one."""
+        found = [self]
+        while (parent := found[-1].parent) is not None:
+            found.append(parent)
+        return found[::-1]
+
     def path(self) -> list[int]:
         """All tokens from the beginning to the end of this node."""
-        parts = []
-        node: Node | None = self
-        while node is not None:
-            parts.append(node.tokens)
-            node = node.parent
-        return [token for part in reversed(parts) for token in part]
+        return [token for node in self.from_root() for token in node.tokens]
 
     def below(self) -> Iterator[Node]:
         """This node and all below it, each before its children."""

@@ -34,6 +34,14 @@ _STEM = 128
 """Tokens that most of the tree shares and that are worth a pass of their own."""
 
 
+Asked = tuple[int, Node, int]
+"""A row of logits, and the node and the place in it whose next tokens the row predicts."""
+_TOLERANCE = {64: 1e-6, 32: 1e-4}
+_OF_HALF_PRECISION = 5e-2
+COMPARED = 8
+"""Places of a sequence that are compared with a plain forward pass, at most."""
+
+
 class DifferentAnswers(Exception):
     """A strategy does not give what a plain forward pass gives."""
 
@@ -67,6 +75,10 @@ class Run(ABC):
         self.rows = machine.fitting_rows(longest, _ROWS.get(machine.device.type, _MOST_ROWS))
         self.chunk = max(1, min(longest, machine.fitting(longest, _CHUNK * _MOST_TOKENS), _CHUNK * self.most))
         self.worth = _STEM
+        self.expected: dict[tuple[Node, int], torch.Tensor] = {}
+        """Log-probabilities of a plain forward pass, shape (vocabulary,), by node and place; those compared are removed."""
+        self.compared = 0
+        self._difference = self._spread = 0.0
         self.cache = machine.cache(longest + self.most)
         self.empty = mark(self.cache)
 
@@ -81,6 +93,7 @@ class Run(ABC):
         while todo:
             step, argument = todo.pop()
             todo.extend(reversed(list(step(argument))))
+        self.verify()
         return list(zip(self._sums, self._greedy, strict=True))
 
     def prefill(self, node: Node) -> Cache:
@@ -159,14 +172,20 @@ class Run(ABC):
             if not self._left[sequence]:
                 self._finished(sequence)
 
-    def find(self, logits: torch.Tensor, asked: Sequence[tuple[int, dict[int, list[int]]]]) -> Found:
-        """What is asked of some rows of the logits.
+    def find(self, logits: torch.Tensor, asked: Sequence[Asked]) -> Found:
+        """What is asked of some rows of the logits, which are compared with what is expected there.
 
         Args:
             logits: shape (rows, vocabulary).
-            asked: a row, and the targets there.
+            asked: rows, and the node and place whose next tokens they predict.
         """
-        pairs = [(row, token, asking) for row, targets in asked for token, asking in targets.items()]
+        for row, node, place in asked:
+            if (expected := self.expected.pop((node, place), None)) is not None:
+                found = log_softmax(logits[row])
+                self._difference += float((found - expected).abs().mean())
+                self._spread += float((expected - expected.mean()).abs().mean())
+                self.compared += 1
+        pairs = [(row, token, asking) for row, node, place in asked for token, asking in node.targets[place].items()]
         if not pairs:
             return []
         answers = self.machine.log_probabilities(logits, [(row, token) for row, token, _ in pairs])
@@ -183,7 +202,7 @@ class Run(ABC):
             tokens = node.tokens[start : start + chunk]
             places = [place for place in node.targets if start <= place < start + chunk]
             logits = self.machine.logits([tokens], [p - start for p in places] or [len(tokens) - 1], self.cache)[0]
-            found += self.find(logits, [(row, node.targets[place]) for row, place in enumerate(places)])
+            found += self.find(logits, [(row, node, place) for row, place in enumerate(places)])
         return found
 
     def rows_in_pass(self) -> int:
@@ -194,12 +213,19 @@ class Run(ABC):
     def score(self, nodes: Sequence[Node]) -> Found:
         """Everything asked in these nodes, which follow the cache, and below them. The cache may be left longer."""
 
-    @abstractmethod
     def verify(self) -> None:
-        """Compare with a plain forward pass what has been compared with none yet."""
+        """Are the answers so far those of plain forward passes, up to rounding in the precision of the model?
+
+        Whole rows of log-probabilities are compared: single tokens may agree by chance. Their mean difference is measured
+        against how much they vary.
+
+        Raises:
+            DifferentAnswers: they are not.
+        """
+        if self._difference > _TOLERANCE.get(self.machine.bits, _OF_HALF_PRECISION) * self._spread:
+            raise DifferentAnswers(f"log-probabilities differ by {self._difference / self.compared:.2g} on average")
 
 
-def agrees(first: float, second: float, machine: Machine) -> bool:
-    """Are two sums of log-probabilities the same up to rounding in the precision of the model?"""
-    relative = 2e-5 if torch.finfo(machine.plain.dtype).bits >= 32 else 1e-2
-    return abs(first - second) <= relative * (25 + abs(second))
+def log_softmax(logits: torch.Tensor) -> torch.Tensor:
+    """In float32 or better."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)

@@ -36,7 +36,7 @@ def share(keys: Tensor, shared: tuple[Tensor, Tensor]) -> None:
 def shared_attention(model: Any) -> Iterator[bool]:
     """While the model attends by this module. Gives whether it does; some models cannot."""
     before = model.config._attn_implementation
-    if before == "eager":  # what it adds to attention is not known here
+    if before != "sdpa":  # what others add to attention (soft caps, sinks) is not known here
         yield False
         return
     model.set_attn_implementation(NAME)

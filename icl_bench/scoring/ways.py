@@ -32,6 +32,7 @@ class Ways:
         self.machine = machine
         self.proved = set[str]()
         self.failed = set[str]()
+        self._compared: dict[str, int] = {}
         self._said = set[str]()
 
     def left(self, longest: int) -> list[str]:
@@ -41,19 +42,26 @@ class Ways:
             self._warn("the configuration of this model allows nothing to be shared; everything is left to hf")
         return [way for way in possible if way not in self.failed]
 
-    def try_one(self, way: str, following: str, task: Callable[[Callable[..., Run]], Any]) -> Any:
+    def try_one(self, way: str, following: str, longest: int, task: Callable[[Callable[..., Run]], Any]) -> Any:
         """The result of a task, or None if this way turns out to be none for this model.
 
         Args:
             way: one of `left`.
             following: what will be tried after it, for the warning.
+            longest: tokens of the longest sequence. If longer ones than before come, answers are compared again.
             task: gets a class of runs, whose first argument (the model) and whose checks are filled in.
 
         Raises:
             IclBenchError: bad input, or too little memory.
         """
+        runs: list[Run] = []
+
+        def start(*arguments: Any) -> Run:
+            runs.append(_RUNS[way](self.machine, *arguments, check=longest > self._compared.get(way, 0)))
+            return runs[-1]
+
         try:
-            result = task(partial(_RUNS[way], self.machine, check=way not in self.proved))
+            result = task(start)
         except IclBenchError:
             raise
         except Exception as error:  # code of models fails in many ways, and hf is always left
@@ -67,7 +75,9 @@ class Ways:
             else:
                 self._warn(text)
             return None
-        self.proved.add(way)
+        if any(run.compared for run in runs):
+            self.proved.add(way)
+            self._compared[way] = max(longest, self._compared.get(way, 0))
         return result
 
     def _warn(self, text: str) -> None:
