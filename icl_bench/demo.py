@@ -48,7 +48,7 @@ _LEARNED = """\
   trained on other worlds and knows no word of this one. In its context it
   finds what is stated and what follows. Fine-tuned on the same facts it knows
   what is stated, in reversals, but not what follows. Augmented: fine-tuned on
-  all that follows as well. (It is too small to be fine-tuned on syllogisms.)
+  all that follows as well. (Of syllogisms it learns little by fine-tuning.)
 - 95 % intervals for reversal: in context {in_context}, fine-tuned {fine_tuned}."""
 _WITHOUT_TORCH = "- With torch (pip install 'icl_bench[hf]') a small transformer is scored as well."
 

@@ -30,9 +30,9 @@ CONDITIONS = ("pretrained", "in_context", "in_context_all", "finetuned", "augmen
 USUAL = {
     "reversal": CONDITIONS,
     "syllogism": ("pretrained", "in_context", "finetuned", "augmented"),
-    "reversal_curse": ("pretrained", "in_context", "finetuned"),
+    "reversal_curse": ("pretrained", "in_context", "finetuned", "augmented"),
 }
-"""What is measured if nothing is said. `reversal_curse` has no wordings that the closure could use and its questions do not."""
+"""What is measured if nothing is said."""
 SIZES: dict[str, dict[str, Any]] = {
     "reversal": {"facts": 20},
     "syllogism": {"syllogisms": 22, "documents_per_syllogism": 8},
