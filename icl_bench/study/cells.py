@@ -1,8 +1,8 @@
 """One cell of a study: a dataset under a condition with a seed. Its folder, and when it is finished.
 
-    runs/x/cells/reversal/finetuned/0/questions.parquet    what became of every question
-    runs/x/cells/reversal/finetuned/0/cell.json            steps, tokens, validation: written last, so there means finished
-    runs/x/cells/reversal/finetuned/0/checkpoints/         while it is trained
+runs/x/cells/reversal/finetuned/0/questions.parquet    what became of every question
+runs/x/cells/reversal/finetuned/0/cell.json            steps, tokens, validation: written last, so there means finished
+runs/x/cells/reversal/finetuned/0/checkpoints/         while it is trained
 """
 
 from __future__ import annotations
