@@ -49,7 +49,7 @@ def draw(rows: Sequence[Mapping[str, Any]], dataset: str, out: Path, title: str)
         )
     for place, kind in enumerate(kinds):
         chance = 100 * next(row["chance"] for row in rows if row["kind"] == kind)
-        axes.hlines(chance, place - 0.5, place + 0.5, colors="black", linestyles="dashed", label=None if place else "chance")
+        axes.hlines(chance, place - 0.5, place + 0.5, colors="black", linestyles="dashed", label="_" if place else "chance")
     axes.set_xticks(range(len(kinds)), [kind.replace("_", "\n") for kind in kinds])
     axes.set_ylim(0, 105)
     axes.set_ylabel("accuracy, %")

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from icl_bench.errors import IclBenchError
@@ -41,6 +42,7 @@ def study(settings: Settings, out: Path, progress: Progress = lambda line: None)
         IclBenchError: a model that cannot be loaded, a folder that holds another study, documents that do not fit the
             window, a dataset that cannot be augmented so: all of it before anything is trained.
     """
+    _hush()
     source = Source(settings.model)
     cells = [
         Cell(dataset, condition, seed)
@@ -65,6 +67,16 @@ def study(settings: Settings, out: Path, progress: Progress = lambda line: None)
     return results
 
 
+def _hush() -> None:
+    """Libraries show bars and remarks for every model and table; what a study does, it says itself."""
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
 def _claim(out: Path, common: dict[str, Any]) -> dict[str, Any]:
     """Note in the folder what all its cells have in common, or check it against what is noted there."""
     path = out / STUDY
@@ -74,7 +86,10 @@ def _claim(out: Path, common: dict[str, Any]) -> dict[str, Any]:
             there = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             raise IclBenchError(f"{path} is damaged; choose another --out") from None
-        if there != common:
+        if there != common and not (out / "cells").exists():  # nothing was begun: other settings may be tried
+            _forget_worlds(out, there, common)
+            write_json(path, common)
+        elif there != common:
             name = _difference(there, common)
             raise IclBenchError(f"{out} holds a study in which {name}; choose another --out, or the same settings")
         return common
@@ -83,6 +98,12 @@ def _claim(out: Path, common: dict[str, Any]) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, common)
     return common
+
+
+def _forget_worlds(out: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    """Remove worlds that the settings now would make otherwise."""
+    if any(there["settings"].get(part) != here["settings"][part] for part in ("fields", "augmentation")):
+        shutil.rmtree(out / "worlds", ignore_errors=True)
 
 
 def _difference(there: Any, here: Any, place: str = "") -> str:
@@ -102,7 +123,7 @@ def _check(source: Source, settings: Settings, cell: Cell, out: Path) -> None:
     if cell.condition == "augmented" and settings.augmentation.method != "closure":
         return  # its documents are written by the model, when it is their turn
     if cell.condition in TRAINED:
-        check_examples(source, cell.dataset, _examples(settings, cell, folder)["text"])
+        check_examples(source, cell.dataset, list(_examples(settings, cell, folder)["text"]))
 
 
 def _examples(settings: Settings, cell: Cell, folder: Path) -> Dataset:
@@ -149,7 +170,7 @@ def _trained(source: Source, settings: Settings, cell: Cell, folder: Path, texts
 
     def validate(model: Any) -> float:
         rows = score(model, source.tokenizer, folder, cell.dataset, [_VALIDATION], limit=limit)
-        return sum(row["correct"] for row in rows) / len(rows)
+        return mean(float(row["correct"]) for row in rows)
 
     steps = settings.training.steps_of(cell.dataset, cell.condition)
     return finetune(source, texts, settings.training, steps, cell.seed, checkpoints, validate)

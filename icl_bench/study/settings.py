@@ -69,7 +69,7 @@ class Settings(Frozen):
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
     """Of worlds; training takes the same."""
     documents: Positive | None
-    fields: dict[str, dict[str, Any]] = {}
+    fields: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Dataset -> fields of its configuration."""
     training: Training
     augmentation: Augmentation

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datasets import Dataset
-from transformers import TrainerCallback, set_seed
-from trl import SFTConfig, SFTTrainer
+from transformers import PrinterCallback, TrainerCallback, set_seed
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from icl_bench.study.model import Source, device, has_bfloat16
 from icl_bench.study.settings import Training
@@ -85,6 +86,7 @@ def finetune(
         peft_config=_lora(options) if options.lora else None,
         callbacks=[_Validation(validate, options.validate_every)],
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
     history, model = trainer.state.log_history, trainer.model
     return Trained(
