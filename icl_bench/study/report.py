@@ -38,6 +38,9 @@ def side_by_side(folders: Sequence[Path]) -> str:
         IclBenchError: a folder without results.
     """
     studies = [read_results(folder) for folder in folders]
+    names = [Path(study["model"]["name"]).name for study in studies]
+    for study, name, folder in zip(studies, names, folders, strict=True):
+        study["title"] = name if names.count(name) == 1 else f"{name} ({folder.name})"
     rows = [row for study in studies for row in study["summary"]]
     lines = [_legend(rows)]
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
@@ -59,8 +62,7 @@ def _accuracies(studies: Sequence[Mapping[str, Any]], dataset: str) -> list[str]
     columns = []
     for study in studies:
         there = {row["condition"] for row in study["summary"] if row["dataset"] == dataset}
-        model = Path(study["model"]["name"]).name
-        prefix = f"{model}: " if len(studies) > 1 else ""
+        prefix = f"{study['title']}: " if len(studies) > 1 else ""
         for condition in (condition for condition in CONDITIONS if condition in there):
             cells = {row["kind"]: row for row in study["summary"] if (row["dataset"], row["condition"]) == (dataset, condition)}
             columns.append((f"{prefix}{condition.replace('_', ' ')}", cells))
