@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+pytest.importorskip("trl")
+pytest.importorskip("scipy")
+pytest.importorskip("matplotlib")
+
 from icl_bench import IclBenchError, load_dataset
-from icl_bench.study.settings import CONDITIONS, settings
-
-for package in ("trl", "scipy", "matplotlib"):
-    pytest.importorskip(package)
-
 from icl_bench.study.cells import Cell
 from icl_bench.study.report import side_by_side
+from icl_bench.study.settings import CONDITIONS, settings
 from icl_bench.study.statistics import paired_tests, summary
 
 LEARNER = Path(__file__).parent.parent / "icl_bench" / "reference_learner"
@@ -151,8 +151,34 @@ def test_studies_side_by_side(done, tmp_path):
     text = side_by_side([done, twin])
     assert "reference_learner (learner): in context" in text
     assert "reference_learner (twin): in context" in text
-    with pytest.raises(IclBenchError, match="has no results.json"):
+    with pytest.raises(IclBenchError, match=r"has no results\.json"):
         side_by_side([tmp_path])
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries
+@pytest.mark.parametrize("lora", [False, True])
+def test_training_that_is_finished_is_not_trained_further(tmp_path, lora):
+    torch = pytest.importorskip("torch")
+    from icl_bench.study.model import Source
+    from icl_bench.study.training import finetune
+
+    short = {"steps": {"reversal": 6}, "lora": lora, "checkpoint_every": 4, "validate_every": 4}
+    options = settings(SMALL | {"training": SMALL["training"] | short}).training
+    source, texts, measured = Source(str(LEARNER)), [f"jowot are brighter than {name}." for name in ("femp", "glon", "troff")], []
+
+    def validate(model):
+        measured.append(model.training)
+        return 0.5
+
+    first, second = (finetune(source, texts, options, 6, 0, tmp_path / "kept", validate) for _ in range(2))
+    assert len(measured) == 3  # before, at step 4 and in the end; then never again
+    assert (second.steps, second.tokens, second.losses) == (6, first.tokens, first.losses)
+    assert [entry["step"] for entry in second.validation] == [0, 4, 6]
+    before = source.load().state_dict()
+    weights, again = first.model.state_dict(), second.model.state_dict()
+    assert weights.keys() == again.keys() == before.keys()
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+    assert any(not torch.equal(weights[name], before[name]) for name in weights)
 
 
 # ---- bad input

@@ -69,7 +69,7 @@ def finetune(
         gradient_checkpointing=options.gradient_checkpointing,
         seed=seed % 2**32,
         data_seed=seed % 2**32,
-        logging_steps=min(options.validate_every, steps),
+        logging_steps=min(options.checkpoint_every, steps),  # so that no mean spans a checkpoint
         save_strategy="steps",
         save_steps=options.checkpoint_every,
         save_total_limit=2,
