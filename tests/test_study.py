@@ -187,6 +187,8 @@ def test_training_that_is_finished_is_not_trained_further(tmp_path, lora):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ([], "datasets is not said; give --datasets"),
+        (["--datasets", ""], "datasets: "),
         (["--datasets", "nothing"], "there is no dataset 'nothing'"),
         (["--datasets", "reversal", "--conditions", "trained"], "there is no condition 'trained'"),
         (["--datasets", "reversal", "--seeds", "a"], "--seeds a: write integers"),

@@ -34,22 +34,22 @@ def study(
 
     For example: icl-bench study --model Qwen/Qwen3-0.6B-Base --datasets reversal --seeds 0,1,2 --out runs/qwen
     """
-    from icl_bench.study.settings import CONDITIONS, settings
+    from icl_bench.study.settings import settings
+    from icl_bench.worlds import WORLDS
 
     training = {"splitting": splitting, "lora": lora, "batch_size": batch_size, "learning_rate": learning_rate}
     given: dict[str, Any] = {
         "model": model,
         "datasets": _names(datasets),
-        "conditions": _names(conditions) or (None if config else list(CONDITIONS)),
-        "seeds": _integers(seeds) or (None if config else [0]),
+        "conditions": _names(conditions),
+        "seeds": _integers(seeds),
         "documents": documents,
         "fields": fields_of(set_) if set_ else None,
         "training": {name: value for name, value in training.items() if value is not None},
         "augmentation": {"method": method} if method else {},
     }
     if steps is not None:
-        names = given["datasets"] or []
-        given["training"] |= {"steps": dict.fromkeys(names, steps), "steps_augmented": dict.fromkeys(names, steps)}
+        given["training"] |= {"steps": dict.fromkeys(WORLDS, steps), "steps_augmented": dict.fromkeys(WORLDS, steps)}
     chosen = settings({name: value for name, value in given.items() if value is not None}, config)
     try:
         from icl_bench.study.run import study as run

@@ -118,6 +118,8 @@ def settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         reason = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            raise IclBenchError(f"{place} is not said; give --{place}, or say it in --config") from None
         raise IclBenchError(f"{place}: {reason}" if place else reason) from None
     for name in made.datasets:
         if name not in made.training.steps:
