@@ -20,7 +20,7 @@ from icl_bench.study.scoring import kinds, score, to_score
 from icl_bench.study.settings import TRAINED, Settings
 from icl_bench.study.training import Trained, finetune
 from icl_bench.study.window import check_context, check_examples
-from icl_bench.study.worlds import augmented, data_sha256, world
+from icl_bench.study.worlds import augmented, augmented_sha256, data_sha256, world
 from icl_bench.training import training_text
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ def _do(source: Source, settings: Settings, cell: Cell, out: Path) -> None:
         "losses": made.losses if made else [],
         "validation": made.validation if made else [],
         "data_sha256": data_sha256(folder),
+        "augmented_sha256": augmented_sha256(folder, settings, cell.dataset) if cell.condition == "augmented" else None,
         "seconds": round(time.monotonic() - start, 1),
     }
     cell.save(out, questions, facts)

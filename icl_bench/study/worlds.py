@@ -12,6 +12,7 @@ from typing import Any
 from icl_bench.augment import augment
 from icl_bench.augment_world import augmented_table
 from icl_bench.generate import generate
+from icl_bench.study.model import device
 from icl_bench.study.settings import Settings
 from icl_bench.tables import MANIFEST, read_manifest
 
@@ -39,16 +40,19 @@ def augmented(folder: Path, settings: Settings, dataset: str) -> str:
     if augmented_table(dataset, method) not in read_manifest(folder)["tables"]:
         options = dict(settings.augmentation.options.get(dataset, {}))
         if method != "closure":
-            options = {"model": "icl-hf", "model_args": f"pretrained={settings.model}", **options}
+            options = {"model": "icl-hf", "model_args": f"pretrained={settings.model},device={device()}", **options}
         augment(folder, method, [dataset], options)
     return f"augmented_{method}"
 
 
 def data_sha256(folder: Path) -> str:
-    """One hash of all that was generated, whatever wrote the files; augmented tables are left out.
-
-    What a model wrote is not to be had again, and has its own hash in the manifest.
-    """
+    """One hash of all that was generated, whatever wrote the files. Augmented documents have their own."""
     tables: dict[str, Any] = read_manifest(folder)["tables"]
     lines = [f"{name} {entry['rows_sha256']}" for name, entry in sorted(tables.items()) if "/augmented_" not in name]
     return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def augmented_sha256(folder: Path, settings: Settings, dataset: str) -> str:
+    """The hash of the augmented documents."""
+    table = augmented_table(dataset, settings.augmentation.method)
+    return str(read_manifest(folder)["tables"][table]["rows_sha256"])
