@@ -53,7 +53,7 @@ def finetune(
             give equal weights either way.
         validate: measures the model before the first step, and every `options.validate_every` steps.
     """
-    set_seed(seed)
+    set_seed(seed % 2**32)
     config = SFTConfig(
         output_dir=str(checkpoints),
         max_steps=steps,
