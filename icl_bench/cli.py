@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from icl_bench.cli_options import SET, fields_of
 from icl_bench.errors import IclBenchError
+from icl_bench.study.command import report, study
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,23 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="icl_bench: how language models generalize from facts in their context against facts they were fine-tuned on.",
 )
-_SET = typer.Option("--set", metavar="DATASET.FIELD=VALUE", help="A field of a dataset's configuration; repeatable.")
 _SEED = typer.Option(help="Any integer; every seed is another world.")
-
-
-def _fields(settings: list[str]) -> dict[str, dict[str, Any]]:
-    """`["reversal.facts=10"]` as `{"reversal": {"facts": 10}}`."""
-    fields: dict[str, dict[str, Any]] = {}
-    for setting in settings:
-        path, equals, value = setting.partition("=")
-        dataset, dot, field = path.partition(".")
-        if not (equals and dot and dataset and field):
-            raise IclBenchError(f"--set {setting!r}: write it as dataset.field=value, such as reversal.facts=1000")
-        try:
-            fields.setdefault(dataset, {})[field] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):
-            raise IclBenchError(f"--set {setting!r}: {value!r} is not a number, a word or a list") from None
-    return fields
 
 
 @contextmanager
@@ -62,7 +47,7 @@ def generate(
     names: Annotated[list[str] | None, typer.Argument(help="Datasets; all if none is named.")] = None,
     out: Annotated[Path, typer.Option(help="Folder to write. One that generate made before is replaced.")] = ...,  # type: ignore[assignment]
     seed: Annotated[int, _SEED] = 0,
-    set_: Annotated[list[str] | None, _SET] = None,
+    set_: Annotated[list[str] | None, SET] = None,
 ) -> None:
     """Write the worlds of a seed as a folder: Parquet tables, a card and a manifest of hashes.
 
@@ -78,7 +63,7 @@ def generate(
                 rows[table] = progress.add_task(table, total=None)
             progress.update(rows[table], completed=done)
 
-        write(names or [], seed, out, _fields(set_ or []), report)
+        write(names or [], seed, out, fields_of(set_ or []), report)
     typer.echo(f"wrote {out} (seed {seed})")
 
 
@@ -219,7 +204,7 @@ def training_text(
     splits: Annotated[list[str], typer.Option(help="A split of documents; repeatable.")] = ["train"],  # noqa: B006
     seed: Annotated[int, _SEED] = 0,
     path: Annotated[str | None, typer.Option(help="A folder that generate made, or a Hub id, instead of a seed.")] = None,
-    set_: Annotated[list[str] | None, _SET] = None,
+    set_: Annotated[list[str] | None, SET] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Write the training documents of a dataset as examples to fine-tune on, whole or split into sentences.
@@ -228,7 +213,7 @@ def training_text(
     """
     from icl_bench.training import Format, Splitting, write_training_text
 
-    fields = _fields(set_ or [])
+    fields = fields_of(set_ or [])
     if others := sorted(set(fields) - {name}):
         raise IclBenchError(f"--set names {others[0]!r}, but the dataset is {name!r}")
     with _progress() as progress:
@@ -277,6 +262,10 @@ def demo(
     from icl_bench.demo import demo as run
 
     raise typer.Exit(0 if run(seed, out, figure) else 1)
+
+
+app.command()(study)
+app.command()(report)
 
 
 def main() -> None:

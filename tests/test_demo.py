@@ -29,9 +29,9 @@ def test_reversals_are_known_in_context_and_not_after_fine_tuning(tmp_path: Path
     assert told == [f"reversal, {condition}" for condition in CONDITIONS]
     stated, follows = (found["reversal", kind] for kind in ("rephrase", "reversal"))
     assert interval(follows["in context"])[0] > interval(follows["fine-tuned"])[1], f"seed {seed}: {follows}"
-    assert interval(stated["fine-tuned"])[0] > 0.7, f"seed {seed}: {stated}"
-    assert interval(follows["augmented"])[0] > 0.6, f"seed {seed}: {follows}"
-    assert interval(follows["closed book"])[0] < 0.5 < interval(stated["in context"])[0], f"seed {seed}: {found}"
+    assert interval(stated["fine-tuned"])[0] > 0.6, f"seed {seed}: {stated}"
+    assert interval(follows["augmented"])[0] > 0.5, f"seed {seed}: {follows}"
+    assert interval(follows["closed book"])[0] < 0.65 < interval(stated["in context"])[0], f"seed {seed}: {found}"
     figure = tmp_path / "new" / "demo.png"
     draw(found, figure)
     assert figure.read_bytes().startswith(b"\x89PNG")

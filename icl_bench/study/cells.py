@@ -1,0 +1,101 @@
+"""One cell of a study: a dataset under a condition with a seed. Its folder, and when it is finished.
+
+runs/x/cells/reversal/finetuned/0/questions.parquet    what became of every question
+runs/x/cells/reversal/finetuned/0/cell.json            steps, tokens, validation: written last, so there means finished
+runs/x/cells/reversal/finetuned/0/checkpoints/         while it is trained
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from icl_bench.errors import IclBenchError
+from icl_bench.study.settings import CONDITIONS
+from icl_bench.worlds import WORLDS
+
+QUESTIONS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("split", pa.string()),
+        ("kind", pa.string()),
+        ("relation", pa.string()),
+        ("correct", pa.bool_()),
+        ("loglikelihoods", pa.list_(pa.float64())),
+        ("chance", pa.float64()),
+    ]
+)
+"""Columns of questions.parquet. `loglikelihoods`: of each choice, in nats. `chance`: the share of the choices that are right."""
+
+
+class Cell(NamedTuple):
+    """What is trained and scored at once."""
+
+    dataset: str
+    condition: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.condition}/{self.seed}"
+
+    def folder(self, out: Path) -> Path:
+        """Where it is kept."""
+        return out / "cells" / self.dataset / self.condition / str(self.seed)
+
+    def finished(self, out: Path) -> bool:
+        """Whether all of it is there."""
+        return (self.folder(out) / "cell.json").is_file()
+
+    def save(self, out: Path, questions: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> None:
+        """Write what came out; from then on it is finished."""
+        folder = self.folder(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = folder / ".questions.parquet"
+        pq.write_table(pa.Table.from_pylist(list(questions), QUESTIONS), scratch, compression="zstd")
+        scratch.replace(folder / "questions.parquet")
+        write_json(folder / "cell.json", facts)
+
+    def read(self, out: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """What `save` wrote.
+
+        Raises:
+            IclBenchError: it is damaged.
+        """
+        folder = self.folder(out)
+        try:
+            facts: dict[str, Any] = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+            questions: list[dict[str, Any]] = pq.read_table(folder / "questions.parquet", schema=QUESTIONS).to_pylist()
+        except (OSError, ValueError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())[:150]
+            raise IclBenchError(f"{folder} cannot be read ({reason}); remove it, and run the study again") from None
+        return questions, facts
+
+
+def finished(out: Path) -> Iterator[Cell]:
+    """All finished cells of a folder, in the order of datasets, conditions and seeds."""
+    for dataset in WORLDS:
+        for condition in CONDITIONS:
+            seeds = [int(path.name) for path in (out / "cells" / dataset / condition).glob("*") if _is_integer(path.name)]
+            cells = [Cell(dataset, condition, seed) for seed in sorted(seeds)]
+            yield from (cell for cell in cells if cell.finished(out))
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file at once or not at all."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file at once or not at all."""
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)
+
+
+def _is_integer(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()

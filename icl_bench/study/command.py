@@ -1,0 +1,96 @@
+"""The commands `icl-bench study` and `icl-bench report`."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from icl_bench.cli_options import SET, fields_of
+from icl_bench.errors import IclBenchError
+
+_NEEDED = "pip install 'icl_bench[study]'"
+
+
+def study(
+    out: Annotated[Path, typer.Option(help="Folder of the study. One that was interrupted goes on.")],
+    model: Annotated[str | None, typer.Option(help="A causal model of transformers: a folder, or a name on the Hub.")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Separated by commas: reversal,semantic_structure.")] = None,
+    conditions: Annotated[str | None, typer.Option(help="pretrained, in_context, finetuned, augmented; default all.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Of worlds and of training: 0,1,2. Default 0.")] = None,
+    set_: Annotated[list[str] | None, SET] = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file of settings, as study/defaults.yaml.")] = None,
+    documents: Annotated[int | None, typer.Option(help="in_context: the first N documents.")] = None,
+    splitting: Annotated[str | None, typer.Option(help="none, independent or cumulative: what an example is.")] = None,
+    lora: Annotated[bool | None, typer.Option("--lora/--full", help="Train matrices of low rank, or all weights.")] = None,
+    method: Annotated[str | None, typer.Option(help="Of augmentation: closure, or local, global by the model itself.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of training, for all datasets.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At its highest.")] = None,
+) -> None:
+    """Reproduce the protocol on a model: worlds, training, scores, report. The same command goes on where it was stopped.
+
+    For example: icl-bench study --model Qwen/Qwen3-0.6B-Base --datasets reversal --seeds 0,1,2 --out runs/qwen
+    """
+    from icl_bench.study.settings import settings
+    from icl_bench.worlds import WORLDS
+
+    training = {"splitting": splitting, "lora": lora, "batch_size": batch_size, "learning_rate": learning_rate}
+    given: dict[str, Any] = {
+        "model": model,
+        "datasets": _names(datasets),
+        "conditions": _names(conditions),
+        "seeds": _integers(seeds),
+        "documents": documents,
+        "fields": fields_of(set_) if set_ else None,
+        "training": {name: value for name, value in training.items() if value is not None},
+        "augmentation": {"method": method} if method else {},
+    }
+    if steps is not None:
+        given["training"] |= {"steps": dict.fromkeys(WORLDS, steps), "steps_augmented": dict.fromkeys(WORLDS, steps)}
+    chosen = settings({name: value for name, value in given.items() if value is not None}, config)
+    try:
+        from icl_bench.study.run import study as run
+    except ModuleNotFoundError as error:
+        raise IclBenchError(f"a study needs the package {error.name!r}; {_NEEDED}") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries
+        run(chosen, out, lambda line: typer.echo(line, err=True))
+    typer.echo(f"wrote {out / 'report.md'} and {out / 'results.json'}")
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of studies.")],
+    out: Annotated[Path | None, typer.Option(help="A file to write instead of the standard output.")] = None,
+) -> None:
+    """Lay studies side by side, as Markdown.
+
+    For example: icl-bench report runs/* --out models.md
+    """
+    try:
+        from icl_bench.study.report import side_by_side
+    except ModuleNotFoundError as error:
+        raise IclBenchError(f"a report needs the package {error.name!r}; {_NEEDED}") from None
+    text = side_by_side(runs)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise IclBenchError(f"cannot write {out}: {error.strerror}; choose another --out") from None
+    typer.echo(f"wrote {out}")
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _integers(text: str | None) -> list[int] | None:
+    names = _names(text)
+    try:
+        return None if names is None else [int(name) for name in names]
+    except ValueError:
+        raise IclBenchError(f"--seeds {text}: write integers separated by commas, such as 0,1,2") from None

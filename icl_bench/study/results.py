@@ -1,0 +1,85 @@
+"""results.json: all that a study found and on what, from its finished cells."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from icl_bench.errors import IclBenchError
+from icl_bench.study.cells import finished, write_json
+from icl_bench.study.statistics import paired_tests, summary
+from icl_bench.version import __version__
+
+RESULTS = "results.json"
+_PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "lm_eval", "datasets", "scipy", "numpy")
+
+
+def write_results(out: Path, study: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the finished cells of a folder together.
+
+    Args:
+        study: what is the same for all cells (`study.json`).
+
+    Returns:
+        What is in the file. `times` are seconds, and nothing else in it differs between two runs on the same machine.
+    """
+    answers, cells, data, times = {}, [], {}, {}
+    for cell in finished(out):
+        questions, facts = cell.read(out)
+        answers[cell.dataset, cell.condition, cell.seed] = questions
+        times[str(cell)] = facts.pop("seconds")
+        data[f"{cell.dataset}/{cell.seed}"] = facts.pop("data_sha256")
+        cells.append(facts)
+    results = {
+        "icl_bench": __version__,
+        "model": study["model"],
+        "settings": study["settings"],
+        "settings_sha256": sha256(json.dumps(study["settings"], sort_keys=True).encode()).hexdigest(),
+        "data_sha256": data,
+        "seeds": sorted({seed for _, _, seed in answers}),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        "hardware": _hardware(),
+        "summary": summary(answers),
+        "tests": paired_tests(answers),
+        "cells": cells,
+        "times": times,
+    }
+    write_json(out / RESULTS, results)
+    return results
+
+
+def read_results(out: Path) -> dict[str, Any]:
+    """What `write_results` wrote.
+
+    Raises:
+        IclBenchError: the folder holds no results, or they are damaged.
+    """
+    path = out / RESULTS
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise IclBenchError(f"{out} has no {RESULTS}; give the --out of an icl-bench study") from None
+    except (OSError, ValueError) as error:
+        raise IclBenchError(f"{path} cannot be read: {error}; run the study again") from None
+    if not isinstance(found, dict) or not {"model", "summary", "tests", "cells"} <= set(found):
+        raise IclBenchError(f"{path} holds no results of a study; give the --out of an icl-bench study")
+    return found
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _hardware() -> dict[str, Any]:
+    import torch
+
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"machine": platform.machine(), "system": platform.system(), "gpus": gpus, "threads": torch.get_num_threads()}

@@ -1,0 +1,177 @@
+"""All cells of a study. One that is finished is never done again, and one that is half trained is gone on with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from icl_bench.errors import IclBenchError
+from icl_bench.loading import load_dataset
+from icl_bench.study.cells import Cell, finished, write_json
+from icl_bench.study.model import Source
+from icl_bench.study.report import write_report
+from icl_bench.study.results import write_results
+from icl_bench.study.scoring import kinds, score, to_score
+from icl_bench.study.settings import TRAINED, Settings
+from icl_bench.study.training import Trained, finetune
+from icl_bench.study.window import check_context, check_examples
+from icl_bench.study.worlds import augmented, augmented_sha256, data_sha256, world
+from icl_bench.training import training_text
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+STUDY = "study.json"
+_VALIDATION = "rephrase"
+Progress = Callable[[str], None]
+"""Called with a line whenever something begins."""
+
+
+def study(settings: Settings, out: Path, progress: Progress = lambda line: None) -> dict[str, Any]:
+    """Do what is missing of a study, and write results.json, report.md and figures of all that is finished.
+
+    Returns:
+        What is in results.json.
+
+    Raises:
+        IclBenchError: a model that cannot be loaded, a folder that holds another study, documents that do not fit the
+            window, a dataset that cannot be augmented so: all of it before anything is trained.
+    """
+    _hush()
+    source = Source(settings.model)
+    cells = [
+        Cell(dataset, condition, seed)
+        for seed in settings.seeds
+        for dataset in settings.datasets
+        for condition in settings.conditions
+    ]
+    try:
+        common = _claim(out, {"model": source.identity, "settings": settings.shared()})
+        missing = [cell for cell in cells if not cell.finished(out)]
+        if len(missing) < len(cells):
+            progress(f"{len(cells) - len(missing)} of {len(cells)} cells are finished")
+        for cell in missing:
+            _check(source, settings, cell, out)
+        for cell in missing:
+            progress(f"{cell} ({cells.index(cell) + 1} of {len(cells)})")
+            _do(source, settings, cell, out)
+        results = write_results(out, common)
+        write_report(out, results)
+    except OSError as error:
+        raise IclBenchError(f"cannot write to {out}: {error.strerror or error}; what is finished is kept") from error
+    return results
+
+
+def _hush() -> None:
+    """Libraries show bars and remarks for every model and table; what a study does, it says itself."""
+    import datasets
+    from transformers.utils import logging
+
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+
+
+def _claim(out: Path, common: dict[str, Any]) -> dict[str, Any]:
+    """Note in the folder what all its cells have in common, or check it against what is noted there."""
+    path = out / STUDY
+    common = json.loads(json.dumps(common))
+    if path.is_file():
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise IclBenchError(f"{path} is damaged; choose another --out") from None
+        if there != common and not (out / "cells").exists():  # nothing was begun: other settings may be tried
+            _forget_worlds(out, there, common)
+            write_json(path, common)
+        elif there != common:
+            name = _difference(there, common)
+            raise IclBenchError(f"{out} holds a study in which {name}; choose another --out, or the same settings")
+        return common
+    if next(finished(out), None) or (out.exists() and any(out.iterdir())):
+        raise IclBenchError(f"{out} is not empty and holds no {STUDY}; choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, common)
+    return common
+
+
+def _forget_worlds(out: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    """Remove worlds that the settings now would make otherwise."""
+    if any(there["settings"].get(part) != here["settings"][part] for part in ("fields", "augmentation")):
+        shutil.rmtree(out / "worlds", ignore_errors=True)
+
+
+def _difference(there: Any, here: Any, place: str = "") -> str:
+    """The first place in which two settings differ, in words."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in dict.fromkeys((*there, *here)):
+            if there.get(key) != here.get(key):
+                return _difference(there.get(key), here.get(key), f"{place}.{key}" if place else key)
+    return f"{place} is {there}, not {here}"
+
+
+def _check(source: Source, settings: Settings, cell: Cell, out: Path) -> None:
+    """Find what would fail, and make the data."""
+    folder = world(out, settings, cell.dataset, cell.seed)
+    if cell.condition == "in_context":
+        check_context(source, folder, cell.dataset, settings.documents)
+    if cell.condition == "augmented" and settings.augmentation.method != "closure":
+        return  # its documents are written by the model, when it is their turn
+    if cell.condition in TRAINED:
+        check_examples(source, cell.dataset, list(_examples(settings, cell, folder)["text"]))
+
+
+def _examples(settings: Settings, cell: Cell, folder: Path) -> Dataset:
+    splits = ["train"]
+    if cell.condition == "augmented":
+        splits.append(augmented(folder, settings, cell.dataset))
+    return training_text(load_dataset(cell.dataset, path=folder), settings.training.splitting, splits=splits)
+
+
+def _do(source: Source, settings: Settings, cell: Cell, out: Path) -> None:
+    """Train and score one cell."""
+    start = time.monotonic()
+    folder = world(out, settings, cell.dataset, cell.seed)
+    checkpoints = cell.folder(out) / "checkpoints"
+    asked = list(kinds(folder, cell.dataset))
+    made: Trained | None = None
+    examples = 0
+    if cell.condition in TRAINED:
+        texts = list(_examples(settings, cell, folder)["text"])
+        check_examples(source, cell.dataset, texts)
+        examples = len(texts)
+        made = _trained(source, settings, cell, folder, texts, checkpoints)
+    model = to_score(made.model if made else source.load())
+    in_context = cell.condition == "in_context"
+    questions = score(model, source.tokenizer, folder, cell.dataset, asked, in_context, settings.documents)
+    facts = {
+        "dataset": cell.dataset,
+        "condition": cell.condition,
+        "seed": cell.seed,
+        "examples": examples,
+        "steps": made.steps if made else 0,
+        "tokens": made.tokens if made else 0,
+        "losses": made.losses if made else [],
+        "validation": made.validation if made else [],
+        "data_sha256": data_sha256(folder),
+        "augmented_sha256": augmented_sha256(folder, settings, cell.dataset) if cell.condition == "augmented" else None,
+        "seconds": round(time.monotonic() - start, 1),
+    }
+    cell.save(out, questions, facts)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _trained(source: Source, settings: Settings, cell: Cell, folder: Path, texts: list[str], checkpoints: Path) -> Trained:
+    limit = settings.training.validation_questions
+
+    def validate(model: Any) -> float:
+        rows = score(model, source.tokenizer, folder, cell.dataset, [_VALIDATION], limit=limit)
+        return mean(float(row["correct"]) for row in rows)
+
+    steps = settings.training.steps_of(cell.dataset, cell.condition)
+    return finetune(source, texts, settings.training, steps, cell.seed, checkpoints, validate)

@@ -1,0 +1,122 @@
+"""All questions of a dataset, by lm-eval's `simple_evaluate` and `icl-hf`; and the same tasks against the model's window."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lm_eval
+from lm_eval.tasks import TaskManager
+
+from icl_bench.evaluate import task_folder
+from icl_bench.loading import load_dataset
+from icl_bench.scoring import ICLHF
+from icl_bench.study.model import has_bfloat16
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+SPLITS = ("validation", "test")
+
+
+def kinds(world: Path, dataset: str) -> dict[str, str]:
+    """The kinds of questions of a dataset, each with the split that holds it."""
+    tables = load_dataset(dataset, path=world)
+    return {kind: split for split in SPLITS for kind in tables[split].unique("kind")}
+
+
+def task_name(dataset: str, kind: str, in_context: bool) -> str:
+    """The task of lm-eval that asks this."""
+    return f"icl_bench_{dataset}{'' if kind == dataset else f'_{kind}'}{'_in_context' if in_context else ''}"
+
+
+def manager(world: Path) -> TaskManager:
+    """Our tasks, for a folder of tables."""
+    return TaskManager(include_path=task_folder(), include_defaults=False, metadata={"path": str(world)})
+
+
+def score(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    world: Path,
+    dataset: str,
+    asked: Sequence[str],
+    in_context: bool = False,
+    documents: int | None = None,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """What becomes of every question.
+
+    Args:
+        world: the folder of tables.
+        asked: kinds of questions.
+        in_context: documents before each question; how many, if not as many as the task takes, `documents` says.
+        limit: the first questions of each kind only.
+
+    Returns:
+        Rows of `questions.parquet`, in the order of the questions.
+
+    Raises:
+        IclBenchError: a prompt is longer than the model's window.
+    """
+    training, split_of = model.training, kinds(world, dataset)
+    tasks = {task_name(dataset, kind, in_context): kind for kind in asked}
+    model.eval()
+    with quiet():
+        lm = ICLHF(pretrained=model, tokenizer=tokenizer, batch_size=16)
+        found = lm_eval.simple_evaluate(
+            model=lm,
+            tasks=list(tasks),
+            num_fewshot=documents if in_context else None,
+            limit=limit,
+            bootstrap_iters=0,
+            task_manager=manager(world),
+            random_seed=None,  # training goes on from the state that it was in
+            numpy_random_seed=None,
+            torch_random_seed=None,
+        )
+    model.train(training)
+    return [
+        _row(sample, kind, split_of[kind])
+        for task, kind in tasks.items()
+        for sample in sorted(found["samples"][task], key=lambda sample: int(sample["doc_id"]))
+    ]
+
+
+def to_score(model: PreTrainedModel) -> PreTrainedModel:
+    """The model in the precision of scoring, the same for all conditions: bfloat16 where the device has it."""
+    import torch
+
+    return model.to(torch.bfloat16) if has_bfloat16() else model
+
+
+def _row(sample: Mapping[str, Any], kind: str, split: str) -> dict[str, Any]:
+    doc = sample["doc"]
+    return {
+        "id": doc["id"],
+        "split": split,
+        "kind": kind,
+        "relation": doc["relation"],
+        "correct": bool(sample["acc"]),
+        "loglikelihoods": [float(likelihood) for likelihood, _ in sample["filtered_resps"]],
+        "chance": float(sample["chance"]),
+    }
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the progress bars and the remarks of lm-eval; what goes wrong is raised."""
+    logger = logging.getLogger("lm_eval")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stderr(StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,135 @@
+"""Fine-tuning by TRL's SFTTrainer, which goes on from its last whole checkpoint."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback, set_seed
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from icl_bench.study.model import Source, device, has_bfloat16
+from icl_bench.study.settings import Training
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+    from transformers import PreTrainedModel
+
+Validate = Callable[[Any], float]
+"""The accuracy of a model at `rephrase`."""
+
+
+class Trained(NamedTuple):
+    """A fine-tuned model, and how it came about."""
+
+    model: PreTrainedModel
+    steps: int
+    tokens: int
+    """Tokens read, without padding; those read again count again."""
+    losses: list[dict[str, float]]
+    """step and loss, the mean since the entry before"""
+    validation: list[dict[str, float]]
+    """step and accuracy"""
+
+
+def finetune(
+    source: Source,
+    texts: Sequence[str],
+    options: Training,
+    steps: int,
+    seed: int,
+    checkpoints: Path,
+    validate: Validate,
+) -> Trained:
+    """Train on texts, each a sequence of its own.
+
+    Args:
+        checkpoints: a folder. If a training that was killed has left checkpoints there, it is gone on with; equal seeds
+            give equal weights either way.
+        validate: measures the model before the first step, and every `options.validate_every` steps.
+    """
+    set_seed(seed % 2**32)
+    config = SFTConfig(
+        output_dir=str(checkpoints),
+        max_steps=steps,
+        per_device_train_batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type=options.schedule,
+        warmup_steps=min(options.warmup_steps, steps),
+        weight_decay=options.weight_decay,
+        max_length=None,
+        packing=False,
+        bf16=has_bfloat16(),
+        use_cpu=device().type == "cpu",
+        gradient_checkpointing=options.gradient_checkpointing,
+        seed=seed % 2**32,
+        data_seed=seed % 2**32,
+        logging_steps=min(options.checkpoint_every, steps),  # so that no mean spans a checkpoint
+        save_strategy="steps",
+        save_steps=options.checkpoint_every,
+        save_total_limit=2,
+        include_num_input_tokens_seen="non_padding",
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to=[],
+    )
+    trainer = SFTTrainer(
+        model=source.load(),
+        args=config,
+        train_dataset=Dataset.from_dict({"text": list(texts)}),
+        processing_class=source.tokenizer,
+        peft_config=_lora(options) if options.lora else None,
+        callbacks=[_Validation(validate, options.validate_every)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
+    history, model = trainer.state.log_history, trainer.model
+    return Trained(
+        model.merge_and_unload() if options.lora else model,
+        trainer.state.global_step,
+        int(trainer.state.num_input_tokens_seen),
+        [{"step": entry["step"], "loss": entry["loss"]} for entry in history if "loss" in entry],
+        [{"step": entry["step"], "accuracy": entry["accuracy"]} for entry in history if "accuracy" in entry],
+    )
+
+
+class _Validation(TrainerCallback):  # type: ignore[misc]
+    """Notes accuracies in the log of the trainer, which its checkpoints hold."""
+
+    def __init__(self, validate: Validate, every: int) -> None:
+        self._validate, self._every = validate, every
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        if state.global_step == 0:
+            self._note(state, model)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        if state.global_step % self._every == 0 or state.global_step == state.max_steps:
+            self._note(state, model)
+
+    def _note(self, state: Any, model: Any) -> None:
+        state.log_history.append({"step": state.global_step, "accuracy": self._validate(model)})
+
+
+def _lora(options: Training) -> LoraConfig:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=options.lora_rank, lora_alpha=options.lora_alpha, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM"
+    )
+
+
+def _last_whole(checkpoints: Path) -> str | None:
+    """The last checkpoint that was written to its end (its state is written last). Torn ones are removed."""
+    found: dict[int, Path] = {}
+    for folder in checkpoints.glob("checkpoint-*"):
+        try:
+            found[json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["global_step"]] = folder
+        except (OSError, ValueError, KeyError):
+            shutil.rmtree(folder, ignore_errors=True)
+    return str(found[max(found)]) if found else None
