@@ -16,7 +16,6 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -95,23 +94,13 @@ def timed(model: Any, texts: list[tuple[str, str]]) -> float:
     return time.perf_counter() - start
 
 
-def distinct(sequences: Iterable[Sequence[int]]) -> int:
-    """How many tokens there are, when what sequences begin with counts once: no method computes fewer."""
-    root: dict[int, Any] = {}
-    count = 0
-    for tokens in sequences:
-        here = root
-        for token in tokens:
-            count += token not in here
-            here = here.setdefault(token, {})
-    return count
-
-
 def compare(model: Any, own: PreTrainedTokenizerFast, context: int, batch_sizes: list[int], questions: int) -> list[str]:
     texts = prompts(own, context)
     share = questions / QUESTIONS
     inputs = {tuple(own.encode("".join(text)))[:-1] for text in texts}
-    least = distinct(inputs)
+    tree = PrefixTree()
+    for each in inputs:
+        tree.add(each)
     computed = [0]
     hook = model.register_forward_pre_hook(
         lambda _, positional, given: computed.__setitem__(0, computed[0] + (positional or [given.get("input_ids")])[0].numel()),
@@ -137,7 +126,7 @@ def compare(model: Any, own: PreTrainedTokenizerFast, context: int, batch_sizes:
         f"{seconds / mine:.1f}x",
         f"{tokens:,.0f}",
         f"{computed[0]:,}",
-        f"{computed[0] / least:.3f}",
+        f"{computed[0] / tree.size:.3f}",
     ]
 
 

@@ -37,8 +37,6 @@ LEARNED = {"reversal": 40, "syllogism": 22}
 LEARNER = Path(__file__).parent / "reference_learner"
 FLOOR = ("closed book", "in context", "trained")
 CONDITIONS = ("closed book", "in context", "fine-tuned", "augmented")
-_AUGMENTATION: dict[str, dict[str, Any]] = {"reversal": {"wordings": 5}, "syllogism": {}}
-_STEPS = {"fine-tuned": 320, "augmented": 640}
 _HEADERS = ("n-gram\nin\ncontext", "n-gram\ntrained", "closed\nbook", "in\ncontext", "fine-\ntuned", "aug-\nmented")
 _REMARKS = """\
 - rephrase asks for what is stated, the other kinds for what follows from it.
@@ -145,28 +143,26 @@ def learner_scores(folder: Path, seed: int, tell: Callable[[str], object] = lamb
         tell: called with what is computed now.
     """
     from icl_bench.learner.finetune import finetune
-    from icl_bench.learner.measure import load
+    from icl_bench.learner.measure import CLOSURE, STEPS, STEPS_AUGMENTED, by_kind, chance, load
     from icl_bench.learner.score import accuracy
 
     found: Scores = {}
     for dataset, count in LEARNED.items():
-        augment(folder, "closure", [dataset], _AUGMENTATION[dataset])
+        augment(folder, "closure", [dataset], CLOSURE.get(dataset))
         tables = load_dataset(dataset, path=folder)
         documents = tables["train"]["text"]
-        trained_on = {"fine-tuned": documents, "augmented": [*documents, *tables["augmented_closure"]["text"]]}
-        kinds: dict[str, list[Any]] = {}
-        for row in (*tables["validation"], *tables["test"]):
-            kinds.setdefault(row["kind"], []).append(row)
+        told = [*documents, *tables["augmented_closure"]["text"]]
+        training = {"fine-tuned": (documents, STEPS), "augmented": (told, STEPS_AUGMENTED)}
+        kinds = by_kind(tables)
         for condition in CONDITIONS:
             tell(f"{dataset}, {condition}")
             model, tokenizer = load(LEARNER)
-            if condition in trained_on:
-                finetune(model, tokenizer, trained_on[condition], _STEPS[condition], seed)
+            if condition in training:
+                finetune(model, tokenizer, *training[condition], seed)
             context = documents[:count] if condition == "in context" else ()
             for kind, questions in kinds.items():
                 share, size = accuracy(model, tokenizer, questions, context), len(questions)
-                chance = sum(len(row["answer"]) / len(row["choices"]) for row in questions) / size
-                score = Score(share, (share * (1 - share) / (size - 1)) ** 0.5, chance, size)
+                score = Score(share, (share * (1 - share) / (size - 1)) ** 0.5, chance(questions), size)
                 found.setdefault((dataset, kind), {})[condition] = score
     return found
 

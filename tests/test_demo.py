@@ -4,20 +4,13 @@ import secrets
 from pathlib import Path
 
 import pytest
-import torch
 from rich.console import Console
 
 from icl_bench import demo
 from icl_bench.demo import CONDITIONS, Score, draw, interval, learner_scores
 from icl_bench.generate import generate
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_reversals_are_known_in_context_and_not_after_fine_tuning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

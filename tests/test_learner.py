@@ -29,12 +29,7 @@ TOKENIZER = make_tokenizer()
 SMALL = {"semantic_structure": {"n_categories": 40, "documents": 200}, "reversal_curse": {"paraphrases": 3}}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(

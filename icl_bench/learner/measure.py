@@ -69,8 +69,8 @@ def world_scores(learner: Path, dataset: str, seed: int, conditions: Sequence[st
             augment(folder, "closure", [dataset], CLOSURE.get(dataset))
         tables = load_dataset(dataset, path=folder)
     once = load_dataset(dataset, seed=seed, **(SIZES[dataset] | ONCE[dataset]))
-    for kind, questions in _by_kind(tables).items():
-        yield CHANCE, kind, mean(len(row["answer"]) / len(row["choices"]) for row in questions)
+    for kind, questions in by_kind(tables).items():
+        yield CHANCE, kind, chance(questions)
     for condition in conditions:
         model, tokenizer = load(learner)
         documents: Sequence[str] = ()
@@ -83,16 +83,22 @@ def world_scores(learner: Path, dataset: str, seed: int, conditions: Sequence[st
         elif condition == "augmented":
             told = [*tables["train"]["text"], *tables["augmented_closure"]["text"]]
             finetune(model, tokenizer, told, STEPS_AUGMENTED, seed)
-        for kind, questions in _by_kind(tables).items():
+        for kind, questions in by_kind(tables).items():
             yield condition, kind, accuracy(model, tokenizer, questions, documents)
 
 
-def _by_kind(tables: DatasetDict) -> dict[str, list[Mapping[str, Any]]]:
+def by_kind(tables: DatasetDict) -> dict[str, list[Mapping[str, Any]]]:
+    """The questions of a dataset, for each kind."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for split in ("validation", "test"):
         for row in tables[split]:
             found.setdefault(row["kind"], []).append(row)
     return found
+
+
+def chance(questions: Sequence[Mapping[str, Any]]) -> float:
+    """The accuracy of choosing blindly."""
+    return mean(len(row["answer"]) / len(row["choices"]) for row in questions)
 
 
 def table(scores: Mapping[tuple[str, str], Sequence[float]], conditions: Sequence[str]) -> str:
