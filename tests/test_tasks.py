@@ -140,6 +140,63 @@ def test_more_documents_than_there_are(folder: str) -> None:
         prompts(load_task("icl_bench_reversal_in_context", path=folder), 25)
 
 
+# ---- oracle
+
+
+@pytest.mark.parametrize("name", [name for name in IN_CONTEXT if "syllogism" in name or "process" in name or "reversal" in name])
+def test_oracle_documents_prove_the_answer(folder: str, name: str) -> None:
+    task = load_task(name, path=folder, oracle=3)
+    facts = {row["text"]: set(row["facts"]) for row in task.dataset["train"]}
+    sizes = set()
+    for (prompt, _), question in zip(prompts(task)[:: len(task.eval_docs[0]["choices"])], task.eval_docs, strict=True):
+        *told, asked = prompt.rsplit("\n\n", 1)
+        assert asked == question["question"]
+        documents = [text for text in facts if f"\n\n{text}\n\n" in f"\n\n{told[0]}\n\n"]
+        assert "".join(sorted(told[0])) == "".join(sorted("\n\n".join(documents)))  # these, in whatever order
+        assert set(question["facts"]) <= set().union(*(facts[text] for text in documents))
+        sizes.add(len(documents))
+    assert min(sizes) >= 4
+    assert max(sizes) <= 3 + max(len(question["facts"]) for question in task.eval_docs)
+
+
+def test_oracle_documents_stand_anywhere_and_are_drawn_for_each_question(folder: str) -> None:
+    task = load_task("icl_bench_reversal_in_context", config={"reversal.facts": 60}, oracle=3)
+    places = [task.sampler.places(question) for question in task.eval_docs]
+    facts = task.dataset["train"]["facts"]
+    where = {
+        next(i for i, place in enumerate(found) if question["facts"][0] in facts[place])
+        for found, question in zip(places, task.eval_docs, strict=True)
+    }
+    assert where == {0, 1, 2, 3}
+    assert len({frozenset(found) for found in places}) == len(places)
+    assert places == [task.sampler.places(question) for question in reversed(task.eval_docs)][::-1]
+    closed = load_task("icl_bench_reversal", path=folder, oracle=3)
+    assert prompts(closed) == prompts(load_task("icl_bench_reversal", path=folder))
+    alone = load_task("icl_bench_reversal_in_context", path=folder, oracle=0)
+    assert all(prompt.count("\n\n") == 1 for prompt, _ in prompts(alone))
+
+
+@pytest.mark.parametrize(
+    ("oracle", "documents", "message"),
+    [
+        (-1, None, "oracle = -1 is no number of documents"),
+        ("3", None, "oracle = '3' is no number of documents"),
+        (True, None, "oracle = True is no number of documents"),
+        (24, None, "oracle = 24, but reversal has 23 other documents; ask for 23 or fewer"),
+        (3, 5, "--num_fewshot 5 and oracle in --metadata; leave one of them out"),
+    ],
+)
+def test_oracle_refused(folder: str, oracle: Any, documents: int | None, message: str) -> None:
+    with pytest.raises(IclBenchError, match=message):
+        prompts(load_task("icl_bench_reversal_in_context", path=folder, oracle=oracle), documents)
+
+
+def test_oracle_documents_beyond_the_window(folder: str, model: str) -> None:
+    task = load_task("icl_bench_reversal_in_context", path=folder, oracle=9, pretrained=model, max_length=99)
+    with pytest.raises(IclBenchError, match=r"the window of .* 99; ask for fewer with oracle in --metadata, or have it cut"):
+        prompts(task)
+
+
 def test_one_message_of_the_user_under_a_chat_template(folder: str) -> None:
     seen: list[list[dict[str, str]]] = []
 

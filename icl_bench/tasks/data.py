@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lm_eval.api.samplers import FirstNSampler
 from lm_eval.api.task import ConfigurableTask
 
 from icl_bench.errors import IclBenchError
+from icl_bench.tasks.context import JoinedDocuments, OracleDocuments, Row
 from icl_bench.tasks.window import check_window
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
-
-Row = Mapping[str, Any]
 
 
 def load(
@@ -139,30 +137,12 @@ def _likeliest(scores: Sequence[float]) -> int:
     return max(range(len(scores)), key=scores.__getitem__)
 
 
-class JoinedDocuments(FirstNSampler):  # type: ignore[misc]
-    """The first n documents as one, so that lm-eval renders one few-shot example a question instead of thousands."""
-
-    def __init__(self, texts: Sequence[str], dataset: str) -> None:
-        super().__init__()
-        self.texts = texts
-        self._dataset = dataset
-        self._joined = cache(lambda n: "\n\n".join(self.texts[:n]))
-
-    def sample(self, n: int, eval_doc: Row | None = None, df: Sequence[Row] | None = None, **_: object) -> list[Row]:
-        """One document that holds the first n.
-
-        Raises:
-            IclBenchError: there are fewer.
-        """
-        if not 0 <= n <= (most := len(self.texts)):
-            raise IclBenchError(f"--num_fewshot {n}, but {self._dataset} has {most} documents; ask for {most} or fewer")
-        return [{"text": self._joined(n)}]
-
-
 class QuestionsTask(ConfigurableTask):  # type: ignore[misc]
     """lm-eval's own task, with prompts the same to the byte, and these differences:
 
     * in context, the default is all documents, or one in `subsample` of `dataset_kwargs` (rounded up);
+    * with `oracle` in the metadata, each question has documents of its own (see `context.py`), and their number counts
+      instead of --num_fewshot;
     * the documents are joined once;
     * with a chat template, documents and question are one message of the user: the documents are no conversation;
     * a prompt that is longer than the model's window is refused (see `window.py`).
@@ -171,7 +151,13 @@ class QuestionsTask(ConfigurableTask):  # type: ignore[misc]
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         super().__init__(config={key: value for key, value in (config or {}).items() if key != "class"})
         options = self.config.dataset_kwargs or {}
-        self.sampler: JoinedDocuments = JoinedDocuments(list(self.dataset["train"]["text"]), options["dataset"])
+        documents, dataset = self.dataset["train"], options["dataset"]
+        oracle = (self.config.metadata or {}).get("oracle")
+        if self.config.num_fewshot is None and oracle is not None:
+            self.sampler: Any = OracleDocuments(list(documents), dataset, oracle)
+            self.config.num_fewshot = self.sampler.shots
+            return
+        self.sampler = JoinedDocuments(list(documents["text"]), dataset)
         if self.config.num_fewshot is None:
             self.config.num_fewshot = -(-len(self.sampler.texts) // options.get("subsample", 1))
 
@@ -182,6 +168,7 @@ class QuestionsTask(ConfigurableTask):  # type: ignore[misc]
     def fewshot_context(self, doc: Row, num_fewshot: int, **options: Any) -> Any:
         """The prompt of one question: a string, or for a chat model behind an API whatever its chat template makes."""
         options["fewshot_as_multiturn"] = False
+        self.sampler.ask(doc)
         return super().fewshot_context(doc, num_fewshot, **options)
 
     def build_all_requests(self, **options: Any) -> None:
@@ -197,4 +184,5 @@ class QuestionsTask(ConfigurableTask):  # type: ignore[misc]
             [request.args for request in self.instances],
             self.sampler.texts[: self.config.num_fewshot],
             self.config.metadata or {},
+            "ask for fewer with oracle in --metadata" if isinstance(self.sampler, OracleDocuments) else None,
         )

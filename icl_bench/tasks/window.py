@@ -20,7 +20,13 @@ _LOADING = ("revision", "subfolder", "trust_remote_code", "gguf_file")
 """Model arguments without which a tokenizer may not be found."""
 
 
-def check_window(task: str, requests: Sequence[tuple[Any, Any]], documents: Sequence[str], metadata: Mapping[str, Any]) -> None:
+def check_window(
+    task: str,
+    requests: Sequence[tuple[Any, Any]],
+    documents: Sequence[str],
+    metadata: Mapping[str, Any],
+    remedy: str | None = None,
+) -> None:
     """Check that the longest prompt and what follows it fit the model's window, one token of which some models need.
 
     lm-eval cuts longer prompts on the left with no more than a warning: facts vanish, and it looks like a failure to
@@ -33,6 +39,7 @@ def check_window(task: str, requests: Sequence[tuple[Any, Any]], documents: Sequ
         requests: (context, continuation) of every choice of every question, or (context, generation arguments) of every
             question, `max_gen_toks` of which need room.
         documents: texts of the documents in context.
+        remedy: what to do, where it is not that fewer of these documents fit.
         metadata: `pretrained` or `tokenizer` (names that transformers can load), `max_length`, `allow_truncation`.
 
     Raises:
@@ -55,10 +62,11 @@ def check_window(task: str, requests: Sequence[tuple[Any, Any]], documents: Sequ
     longest = _longest(tokenizer, [(_text(context), "" if answers else following) for context, following in requests])
     if longest + to_come < window:
         return
-    each = _token_counts(tokenizer, [f"{text}\n\n" for text in documents])
-    room = window - 1 - to_come - (longest - sum(each))
-    fitting = sum(total <= room for total in accumulate(each))
-    remedy = f"--num_fewshot {fitting} fits" if fitting else "not one document fits"
+    if remedy is None:
+        each = _token_counts(tokenizer, [f"{text}\n\n" for text in documents])
+        room = window - 1 - to_come - (longest - sum(each))
+        fitting = sum(total <= room for total in accumulate(each))
+        remedy = f"--num_fewshot {fitting} fits" if fitting else "not one document fits"
     if to_come:
         remedy += ", or keep less for the answer with max_gen_toks in --gen_kwargs"
     raise IclBenchError(
