@@ -2,6 +2,9 @@
 
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -11,17 +14,23 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from filelock import FileLock
 
 pytest.importorskip("trl")
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
+from torch.cuda import is_available
 
 from icl_bench import IclBenchError, load_dataset
-from icl_bench.study.cells import Cell
+from icl_bench.cli import main
+from icl_bench.study.cells import Cell, finished
+from icl_bench.study.failures import in_one_line
+from icl_bench.study.progress import expected
 from icl_bench.study.report import side_by_side
 from icl_bench.study.settings import CONDITIONS, settings
-from icl_bench.study.statistics import paired_tests, summary
+from icl_bench.study.statistics import by, over_documents, over_steps, paired_tests, summary, with_decided
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 LEARNER = Path(__file__).parent.parent / "icl_bench" / "reference_learner"
 FACTS, EVERY, STEPS = 10, 10, 40
 SMALL = {
@@ -29,6 +38,8 @@ SMALL = {
     "datasets": ["reversal"],
     "conditions": list(CONDITIONS),
     "seeds": [1000],
+    "documents_curve": [5, 1000],
+    "oracle": 3,
     "fields": {"reversal": {"facts": FACTS, "documents_per_fact": 4}},
     "training": {
         "batch_size": 32,
@@ -39,12 +50,30 @@ SMALL = {
     },
     "augmentation": {"options": {"reversal": {"wordings": 5}}},
 }
+CELLS = [
+    Cell("reversal", "pretrained", 1000),
+    Cell("reversal", "in_context", 1000, 5),  # of 40, so that 1,000 is no smaller number
+    *(Cell("reversal", condition, 1000) for condition in CONDITIONS[1:]),
+]
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 COMMAND = [sys.executable, "-m", "icl_bench"]
 
 
 def run(*arguments):
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, env=ALONE)
+
+
+@pytest.fixture
+def inside(monkeypatch, capsys):
+    """The same in this process: exit status, standard output and error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["icl-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +89,17 @@ def done(tmp_path_factory, config):
     made = run("study", "--config", config, "--out", out)
     assert made.returncode == 0, made.stderr
     assert made.stdout == f"wrote {out / 'report.md'} and {out / 'results.json'}\n"
-    assert made.stderr.splitlines()[-1] == "reversal/augmented/1000 (4 of 4)"
+    lines = made.stderr.splitlines()
+    assert lines[::2] == [f"{cell} ({place} of 6)" for place, cell in enumerate(CELLS, 1)]
+    for left, line in zip(range(5, 0, -1), lines[1::2], strict=False):
+        assert re.fullmatch(rf"  \d+ s; {left} remain, about \d+ (s|min)", line)
+    assert re.fullmatch(r"  \d+ s", lines[-1])
     return out
 
 
 def results(out):
     found = json.loads((out / "results.json").read_text())
-    assert set(found.pop("times")) == {f"reversal/{condition}/1000" for condition in CONDITIONS}
+    assert set(found.pop("times")) == set(map(str, CELLS))
     return found
 
 
@@ -76,12 +109,13 @@ def results(out):
 def test_every_question_is_scored_in_every_condition(done):
     world = load_dataset("reversal", path=done / "worlds" / "reversal" / "1000")
     asked = {row["id"]: row for split in ("validation", "test") for row in world[split]}
-    for condition in CONDITIONS:
-        rows = pq.read_table(Cell("reversal", condition, 1000).folder(done) / "questions.parquet").to_pylist()
+    for cell in CELLS:
+        rows = pq.read_table(cell.folder(done) / "questions.parquet").to_pylist()
         assert [row["id"] for row in rows] == [*world["validation"]["id"], *world["test"]["id"]]
         for row in rows:
             question = asked[row["id"]]
-            assert (row["kind"], row["relation"], row["chance"]) == (question["kind"], question["relation"], 0.5)
+            assert all(row[name] == question[name] for name in ("kind", "relation", "hops"))
+            assert (row["chance"], row["correct_decided"]) == (0.5, None)
             best = max(range(2), key=row["loglikelihoods"].__getitem__)
             assert row["correct"] == (best in question["answer"])
             assert all(likelihood < 0 for likelihood in row["loglikelihoods"])
@@ -92,6 +126,11 @@ def test_the_learner_reads_and_learns(done):
     accuracy = {(row["kind"], row["condition"]): row["accuracy"] for row in found["summary"]}
     assert accuracy["reversal", "in_context"] >= 0.9
     assert accuracy["rephrase", "in_context"] >= 0.9
+    assert accuracy["reversal", "oracle"] >= 0.9
+    read = {(cell["condition"], cell["first"]): (cell["documents"], cell["context_tokens"]) for cell in found["cells"]}
+    assert [read[key][0] for key in (("in_context", 5), ("in_context", None), ("oracle", None))] == [5, 40, 4]
+    assert read["pretrained", None] == read["finetuned", None] == (0, 0)
+    assert read["oracle", None][1] / 4 == pytest.approx(read["in_context", None][1] / 40, rel=0.1)
     trained = [cell for cell in found["cells"] if cell["steps"]]
     assert [cell["condition"] for cell in trained] == ["finetuned", "augmented"]
     for cell in trained:
@@ -99,21 +138,26 @@ def test_the_learner_reads_and_learns(done):
         assert cell["tokens"] > 32 * STEPS * 5
         assert [entry["step"] for entry in cell["validation"]] == [0, 20, 40]
         assert cell["losses"][-1]["loss"] < cell["losses"][0]["loss"] / 2
-        rephrase = accuracy["rephrase", cell["condition"]]
-        assert cell["validation"][-1]["accuracy"] == rephrase  # in the end the same questions of the same model
+        last = cell["validation"][-1]["accuracy"]  # in the end the same questions of the same model
+        assert last == {kind: accuracy[kind, cell["condition"]] for kind in ("rephrase", "reversal")}
+    curve = {row["documents"]: row["accuracy"] for row in found["over_documents"] if row["kind"] == "reversal"}
+    assert list(curve) == [5, 40]
+    assert curve[40] == accuracy["reversal", "in_context"]
     assert trained[0]["examples"] == 4 * FACTS < trained[1]["examples"]
 
 
 def test_the_report_says_what_the_results_say(done):
     found, text = results(done), (done / "report.md").read_text()
-    assert {"png", "svg"} == {path.suffix[1:] for path in done.glob("reversal.*")}
-    assert all(path.stat().st_size > 5000 for path in done.glob("reversal.*"))
+    figures = sorted(path.name for path in done.glob("reversal*"))
+    assert figures == [f"reversal{name}.{end}" for name in ("", "_documents", "_steps") for end in ("png", "svg")]
+    assert all(f"]({name})" in text for name in figures if name.endswith("png"))
+    assert all(path.stat().st_size > 5000 for path in done.glob("reversal*"))
     for kind in ("rephrase", "reversal"):
         row = next(line for line in text.splitlines() if line.startswith(f"| {kind} |")).split(" | ")
         for condition, cell in zip(CONDITIONS, row[4:], strict=True):
             entry = next(e for e in found["summary"] if (e["kind"], e["condition"]) == (kind, condition))
             assert cell.startswith(f"{100 * entry['accuracy']:.1f} ± {100 * entry['error_over_questions']:.1f}")
-    assert len(found["tests"]) == 12
+    assert len(found["tests"]) == 2 * 10
     assert found["versions"]["trl"]
     assert found["model"]["sha256"]
     assert not list(done.rglob("checkpoint*"))
@@ -139,7 +183,7 @@ def test_a_killed_study_comes_to_the_same(done, config, tmp_path):
     before = first.stat().st_mtime_ns
     again = run("study", "--config", config, "--out", out)
     assert again.returncode == 0, again.stderr
-    assert again.stderr.startswith("2 of 4 cells are finished\nreversal/finetuned/1000 (3 of 4)\n")
+    assert again.stderr.startswith("4 of 6 cells are finished\nreversal/finetuned/1000 (5 of 6)\n")
     assert first.stat().st_mtime_ns == before
     assert results(out) == results(done)
 
@@ -168,7 +212,7 @@ def test_training_that_is_finished_is_not_trained_further(tmp_path, lora):
 
     def validate(model):
         measured.append(model.training)
-        return 0.5
+        return {"rephrase": 0.5}
 
     first, second = (finetune(source, texts, options, 6, 0, tmp_path / "kept", validate) for _ in range(2))
     assert len(measured) == 3  # before, at step 4 and in the end; then never again
@@ -197,26 +241,49 @@ def test_training_that_is_finished_is_not_trained_further(tmp_path, lora):
         (["--datasets", "reversal", "--set", "reversal.nothing=3"], "reversal has no field 'nothing'"),
         (["--datasets", "reversal", "--model", "./nothing"], "--model ./nothing: there is no such folder"),
         (["--datasets", "reversal", "--model", "nobody/nothing"], "--model nobody/nothing cannot be loaded: "),
+        (["--datasets", "reversal", "--documents", "many"], "--documents many: write a number, or dataset=number"),
+        (["--datasets", "reversal", "--documents", "nothing=3"], "documents: there is no dataset 'nothing'"),
+        (["--datasets", "reversal", "--documents-curve", "3,b"], "--documents-curve 3,b: write integers"),
+        (["--datasets", "reversal", "--documents-curve", "0"], "documents_curve.0: "),
+        (["--datasets", "reversal", "--conditions", "oracle", "--oracle", "1000"], "oracle = 1000, but reversal has 999 other"),
+        (["--datasets", "reversal", "--conditions", "oracle", "--oracle", "800"], "8,192; --oracle "),
+        (["--datasets", "reversal", "--precision", "half"], "precision: "),
         (["--datasets", "reversal", "--documents", "2000"], "--documents 2000, but reversal has 1000 documents"),
         (["--datasets", "reversal"], "the window of "),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(tmp_path, options, message):
+def test_bad_input_is_one_line_and_status_2(tmp_path, inside, monkeypatch, options, message):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     model = [] if "--model" in options else ["--model", LEARNER]
-    made = run("study", *model, *options, "--out", tmp_path / "x")
-    assert (made.returncode, made.stdout) == (2, "")
-    assert message in made.stderr
-    assert made.stderr.count("\n") == 1
+    status, told, complaint = inside("study", *model, *options, "--out", tmp_path / "x")
+    assert (status, told) == (2, "")
+    assert message in complaint
+    assert complaint.count("\n") == 1
 
 
-def test_what_fits_the_window_is_said_and_fits(tmp_path):
-    options = ["--model", LEARNER, "--datasets", "reversal", "--conditions", "in_context", "--out", tmp_path / "x"]
-    refused = run("study", *options)
-    fits = int(refused.stderr.split("--documents ")[1].split()[0])
-    assert "1,000 documents with the longest question have " in refused.stderr
-    assert "8,192; " in refused.stderr
-    assert run("study", *options, "--documents", fits).returncode == 0  # in the same folder: nothing was begun
-    assert "holds a study in which settings.documents is" in run("study", *options, "--documents", fits - 1).stderr
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """The learner with a window of 600 tokens."""
+    folder = tmp_path_factory.mktemp("short") / "learner"
+    shutil.copytree(LEARNER, folder)
+    for name, key in (("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")):
+        content = json.loads((folder / name).read_text())
+        assert content[key] == 8192
+        (folder / name).write_text(json.dumps(content | {key: 600}))
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries
+def test_what_fits_the_window_is_said_and_fits(tmp_path, inside, short):
+    options = ["study", "--model", short, "--datasets", "reversal", "--conditions", "in_context", "--out", tmp_path / "x"]
+    options += ["--set", "reversal.facts=12"]
+    _, _, refused = inside(*options)
+    fits = int(refused.split("--documents ")[1].split()[0])
+    assert "120 documents with the longest question have " in refused
+    assert f"600; --documents {fits} fits" in refused
+    assert inside(*options, "--documents", fits + 1)[0] == 2
+    assert inside(*options, "--documents", fits)[0] == 0  # in the same folder: nothing was begun
+    assert "holds a study in which settings.documents.reversal is" in inside(*options, "--documents", fits - 1)[2]
 
 
 def test_files_of_settings(tmp_path):
@@ -232,12 +299,75 @@ def test_files_of_settings(tmp_path):
     assert (training.batch_size, training.warmup_steps, training.weight_decay) == (32, 3, 0.0)
 
 
+@pytest.mark.skipif(is_available(), reason="there is a GPU")
+def test_bfloat16_without_a_gpu(tmp_path, inside):
+    options = ["--model", LEARNER, "--datasets", "reversal", "--precision", "bfloat16", "--out", tmp_path / "x"]
+    status, _, complaint = inside("study", *options)
+    assert status == 2
+    assert complaint == "icl-bench: precision: bfloat16 was asked for, but there is no GPU; ask for auto or float32\n"
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_full_disk_in_training_loses_nothing(done, config, tmp_path):
+    """Files may not grow beyond 3 MB, which the weights in a checkpoint do; safetensors and torch write these by themselves."""
+    out = tmp_path / "full"
+    shutil.copytree(done, out)
+    shutil.rmtree(Cell("reversal", "finetuned", 1000).folder(out))
+    command = " ".join(shlex.quote(str(part)) for part in [*COMMAND, "study", "--config", config, "--out", out])
+    limited = ["bash", "-c", f"ulimit -f 3000; {command}"]  # blocks of 1,024 bytes
+    full = subprocess.run(limited, capture_output=True, text=True, check=False, env=ALONE)
+    assert full.returncode == 2
+    line = full.stderr.splitlines()[-1]
+    assert line.startswith(f"icl-bench: reversal/finetuned/1000: cannot write to {out}: ")
+    assert line.endswith("; make room, and the same command goes on")
+    assert "Traceback" not in full.stderr
+    assert len(list(finished(out))) == len(CELLS) - 1
+    assert run("study", "--config", config, "--out", out).returncode == 0
+    assert results(out) == results(done)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), r"^cell: out of memory; --batch-size, .* need less of it; what is finished is kept in out$"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "^cell: out of memory; "),
+        (OSError(28, "No space left on device"), "^cell: cannot write to out: No space left on device; make room"),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
+            "^cell: cannot write to out: .enf",
+        ),
+    ],
+)
+def test_failures_of_the_machine_are_one_line(error, message):
+    with pytest.raises(IclBenchError, match=message), in_one_line("cell", Path("out")):
+        raise error
+    with pytest.raises(RuntimeError, match="a bug"), in_one_line("cell", Path("out")):
+        raise RuntimeError("a bug")
+
+
+def test_two_studies_in_one_folder(done, config, inside):
+    with FileLock(done / ".lock"):
+        status, _, complaint = inside("study", "--config", config, "--out", done)
+    assert (status, complaint.count("\n")) == (2, 1)
+    assert complaint.startswith(f"icl-bench: another icl-bench study is running in {done}; ")
+
+
+def test_how_long_the_rest_will_take():
+    assert expected([Cell("d", "finetuned", 1)], {}) is None
+    took = {Cell("d", "finetuned", 0): 10.0, Cell("d", "pretrained", 0): 2.0, Cell("e", "pretrained", 0): 4.0}
+    assert expected([Cell("d", "finetuned", 1)], took) == 10
+    assert expected([Cell("d", "pretrained", 1), Cell("f", "pretrained", 1)], took) == 2 + 3
+    assert expected([Cell("d", "augmented", 1)], took) == pytest.approx(16 / 3)
+
+
 # ---- statistics
 
 
-def answers(right):
+def answers(right, relations="r", hops=1):
+    shared = {"split": "test", "kind": "k", "hops": hops, "chance": 0.25, "correct_decided": None, "chance_decided": None}
     return [
-        {"id": str(i), "split": "test", "kind": "k", "correct": correct == "x", "chance": 0.25} for i, correct in enumerate(right)
+        {"id": str(i), "correct": correct == "x", "relation": relations[i % len(relations)], **shared}
+        for i, correct in enumerate(right)
     ]
 
 
@@ -246,6 +376,40 @@ def test_standard_errors():
     assert (row["accuracy"], row["chance"], row["questions"], row["seeds"]) == (0.75, 0.25, 8, 2)
     assert row["error_over_questions"] == pytest.approx((0.75 * 0.25 / 7) ** 0.5)
     assert row["error_over_seeds"] == pytest.approx(0.25)
+    assert (row["relations"], row["error_over_relations"]) == (1, None)
+    [row] = summary({("d", "finetuned", 0): answers("xxx.x.x.", "ab")})
+    assert row["error_over_relations"] == pytest.approx(3 / 8)  # of the mean of 1 and 1/4
+    [row] = summary({("d", "finetuned", 0): answers("xxx.x.x.", "abcdefgh")})
+    assert row["error_over_relations"] is None  # subsets of one
+
+
+def test_subsets():
+    told = {("d", "in_context", 0): [*answers("xx", "ab"), *answers(".x..", "ab", hops=2)]}
+    assert [(row["hops"], row["accuracy"], row["questions"]) for row in by("hops", told)] == [(1, 1, 2), (2, 0.25, 4)]
+    assert [(row["relation"], row["accuracy"]) for row in by("relation", told)] == [("a", 1 / 3), ("b", 2 / 3)]
+
+
+def test_without_weaker_conclusions():
+    rows = answers("x.")
+    rows[1] |= {"correct_decided": True, "chance_decided": 0.5}
+    assert [(row["kind"], row["correct"], row["chance"]) for row in with_decided(rows)] == [
+        ("k", True, 0.25),
+        ("k", False, 0.25),
+        ("k_decided", True, 0.5),
+    ]
+
+
+def test_curves():
+    points = over_documents([("d", 0, 40, answers("xxxx")), ("d", 0, 5, answers("x...")), ("d", 1, 5, answers("xxx."))])
+    assert [(row["documents"], row["seeds"], row["accuracy"]) for row in points] == [(5, 2, 0.5), (40, 1, 1.0)]
+    assert points[0]["error_over_seeds"] == pytest.approx(0.25)
+    course = [[{"step": 0, "accuracy": {"k": 0.1}}, {"step": 9, "accuracy": {"k": end}}] for end in (0.5, 0.7)]
+    rows = over_steps(("d", "finetuned", one) for one in course)
+    assert [(row["steps"], row["accuracy"]) for row in rows] == [(0, 0.1), (9, pytest.approx(0.6))]
+    assert rows[1]["error_over_seeds"] == pytest.approx(0.1)
+
+
+SIDES = {"pretrained": ["....", "x...", "xx.."], "finetuned": ["xxx.", "xx..", "xx.."]}
 
 
 def test_paired_tests_are_of_the_same_questions():
@@ -254,5 +418,10 @@ def test_paired_tests_are_of_the_same_questions():
     assert (row["questions"], row["gained"], row["lost"], row["difference"]) == (10, 8, 1, 0.7)
     assert log(row["p"]) == pytest.approx(log(2 * 10 / 2**9))  # of 9 tosses, 0 or 1 the other way, on both sides
     assert row["p_adjusted"] == row["p"]
+    assert row["p_over_seeds"] is None  # one seed has both
+    seeds = {("d", side, seed): answers(right) for side, rights in SIDES.items() for seed, right in enumerate(rights)}
+    [row] = paired_tests(seeds)
+    t = (1 / 3) / (7 / 48 / 3) ** 0.5  # of the differences 3/4, 1/4, 0
+    assert row["p_over_seeds"] == pytest.approx(1 - t / (t**2 + 2) ** 0.5)  # two degrees of freedom
     [none] = paired_tests({("d", "a", 0): answers("x."), ("d", "b", 0): answers("x.")})
     assert (none["p"], none["difference"]) == (1.0, 0.0)

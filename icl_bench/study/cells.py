@@ -3,6 +3,7 @@
 runs/x/cells/reversal/finetuned/0/questions.parquet    what became of every question
 runs/x/cells/reversal/finetuned/0/cell.json            steps, tokens, validation: written last, so there means finished
 runs/x/cells/reversal/finetuned/0/checkpoints/         while it is trained
+runs/x/cells/reversal/in_context/0/first_50/           the same with the first 50 documents alone
 """
 
 from __future__ import annotations
@@ -19,18 +20,23 @@ from icl_bench.errors import IclBenchError
 from icl_bench.study.settings import CONDITIONS
 from icl_bench.worlds import WORLDS
 
+_POINT = "first_"
 QUESTIONS = pa.schema(
     [
         ("id", pa.string()),
         ("split", pa.string()),
         ("kind", pa.string()),
         ("relation", pa.string()),
+        ("hops", pa.int32()),
         ("correct", pa.bool_()),
         ("loglikelihoods", pa.list_(pa.float64())),
         ("chance", pa.float64()),
+        ("correct_decided", pa.bool_()),
+        ("chance_decided", pa.float64()),
     ]
 )
-"""Columns of questions.parquet. `loglikelihoods`: of each choice, in nats. `chance`: the share of the choices that are right."""
+"""Columns of questions.parquet. `loglikelihoods`: of each choice, in nats. `chance`: the share of the choices that are right.
+`..._decided`: the same among the choices without weaker conclusions; null where a dataset has none."""
 
 
 class Cell(NamedTuple):
@@ -39,13 +45,20 @@ class Cell(NamedTuple):
     dataset: str
     condition: str
     seed: int
+    first: int | None = None
+    """A point of the curve over documents: how many there are in the context."""
 
     def __str__(self) -> str:
-        return f"{self.dataset}/{self.condition}/{self.seed}"
+        return "/".join(self._path)
+
+    @property
+    def _path(self) -> list[str]:
+        point = [] if self.first is None else [f"{_POINT}{self.first}"]
+        return [self.dataset, self.condition, str(self.seed), *point]
 
     def folder(self, out: Path) -> Path:
         """Where it is kept."""
-        return out / "cells" / self.dataset / self.condition / str(self.seed)
+        return out.joinpath("cells", *self._path)
 
     def finished(self, out: Path) -> bool:
         """Whether all of it is there."""
@@ -80,9 +93,12 @@ def finished(out: Path) -> Iterator[Cell]:
     """All finished cells of a folder, in the order of datasets, conditions and seeds."""
     for dataset in WORLDS:
         for condition in CONDITIONS:
-            seeds = [int(path.name) for path in (out / "cells" / dataset / condition).glob("*") if _is_integer(path.name)]
-            cells = [Cell(dataset, condition, seed) for seed in sorted(seeds)]
-            yield from (cell for cell in cells if cell.finished(out))
+            folder = out / "cells" / dataset / condition
+            for seed in sorted(int(path.name) for path in folder.glob("*") if _is_integer(path.name)):
+                names = [path.name.removeprefix(_POINT) for path in (folder / str(seed)).glob(f"{_POINT}*")]
+                points = sorted(int(name) for name in names if name.isdecimal())
+                cells = [Cell(dataset, condition, seed, first) for first in [*points, None]]
+                yield from (cell for cell in cells if cell.finished(out))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

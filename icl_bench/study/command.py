@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from icl_bench.cli_options import SET, fields_of
 from icl_bench.errors import IclBenchError
@@ -18,17 +19,26 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder of the study. One that was interrupted goes on.")],
     model: Annotated[str | None, typer.Option(help="A causal model of transformers: a folder, or a name on the Hub.")] = None,
     datasets: Annotated[str | None, typer.Option(help="Separated by commas: reversal,semantic_structure.")] = None,
-    conditions: Annotated[str | None, typer.Option(help="pretrained, in_context, finetuned, augmented; default all.")] = None,
+    conditions: Annotated[
+        str | None, typer.Option(help="pretrained, in_context, finetuned, augmented (these by default), oracle.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="Of worlds and of training: 0,1,2. Default 0.")] = None,
     set_: Annotated[list[str] | None, SET] = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings, as study/defaults.yaml.")] = None,
-    documents: Annotated[int | None, typer.Option(help="in_context: the first N documents.")] = None,
+    documents: Annotated[
+        list[str] | None, typer.Option(metavar="[DATASET=]N", help="in_context: the first N documents; repeatable.")
+    ] = None,
+    documents_curve: Annotated[
+        str | None, typer.Option(help="in_context with each of these smaller numbers as well: 10,30,100.")
+    ] = None,
+    oracle: Annotated[int | None, typer.Option(help="oracle: N random documents beside those that prove the answer.")] = None,
     splitting: Annotated[str | None, typer.Option(help="none, independent or cumulative: what an example is.")] = None,
     lora: Annotated[bool | None, typer.Option("--lora/--full", help="Train matrices of low rank, or all weights.")] = None,
     method: Annotated[str | None, typer.Option(help="Of augmentation: closure, or local, global by the model itself.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of training, for all datasets.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At its highest.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, bfloat16 or float32. auto: bfloat16 where the GPU has it.")] = None,
 ) -> None:
     """Reproduce the protocol on a model: worlds, training, scores, report. The same command goes on where it was stopped.
 
@@ -42,8 +52,11 @@ def study(
         "model": model,
         "datasets": _names(datasets),
         "conditions": _names(conditions),
-        "seeds": _integers(seeds),
-        "documents": documents,
+        "seeds": _integers("--seeds", seeds),
+        "documents": _documents(documents or []),
+        "documents_curve": _integers("--documents-curve", documents_curve),
+        "oracle": oracle,
+        "precision": precision,
         "fields": fields_of(set_) if set_ else None,
         "training": {name: value for name, value in training.items() if value is not None},
         "augmentation": {"method": method} if method else {},
@@ -52,12 +65,13 @@ def study(
         given["training"] |= {"steps": dict.fromkeys(WORLDS, steps), "steps_augmented": dict.fromkeys(WORLDS, steps)}
     chosen = settings({name: value for name, value in given.items() if value is not None}, config)
     try:
+        from icl_bench.study.progress import Display
         from icl_bench.study.run import study as run
     except ModuleNotFoundError as error:
         raise IclBenchError(f"a study needs the package {error.name!r}; {_NEEDED}") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries
-        run(chosen, out, lambda line: typer.echo(line, err=True))
+        run(chosen, out, Display(Console(stderr=True)))
     typer.echo(f"wrote {out / 'report.md'} and {out / 'results.json'}")
 
 
@@ -88,9 +102,22 @@ def _names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _integers(text: str | None) -> list[int] | None:
+def _documents(texts: list[str]) -> dict[str, int] | None:
+    """`["100", "process=20"]` as a number for each dataset."""
+    from icl_bench.worlds import WORLDS
+
+    numbers: dict[str, int] = {}
+    for text in texts:
+        dataset, _, number = text.rpartition("=")
+        if not number.isdecimal():
+            raise IclBenchError(f"--documents {text}: write a number, or dataset=number, such as 100 or process=100")
+        numbers |= {dataset: int(number)} if dataset else dict.fromkeys(WORLDS, int(number))
+    return numbers or None
+
+
+def _integers(option: str, text: str | None) -> list[int] | None:
     names = _names(text)
     try:
         return None if names is None else [int(name) for name in names]
     except ValueError:
-        raise IclBenchError(f"--seeds {text}: write integers separated by commas, such as 0,1,2") from None
+        raise IclBenchError(f"{option} {text}: write integers separated by commas, such as 0,1,2") from None

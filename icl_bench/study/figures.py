@@ -1,8 +1,8 @@
-"""Accuracy by kind of question and condition: a figure for each dataset, as PNG and SVG."""
+"""Accuracy as figures, PNG and SVG: bars by kind of question and condition; lines over documents, hops and steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,33 @@ from matplotlib.figure import Figure
 
 from icl_bench.study.settings import CONDITIONS
 
-_COLOURS = {"pretrained": "#999999", "in_context": "#0072B2", "finetuned": "#E69F00", "augmented": "#009E73"}
+Row = Mapping[str, Any]
+_COLOURS = {
+    "pretrained": "#999999",
+    "in_context": "#0072B2",
+    "oracle": "#56B4E9",
+    "finetuned": "#E69F00",
+    "augmented": "#009E73",
+}
 """Of Okabe and Ito: told apart by all eyes."""
 _WIDTH = 0.8
 """Of the bars of one kind."""
 
 
-def error_of(row: Mapping[str, Any]) -> float:
+def error_of(row: Row) -> float:
     """The standard error to show: over seeds if there are several, or else over questions."""
     over_seeds = row["error_over_seeds"]
-    return float(over_seeds if over_seeds is not None else row["error_over_questions"] or 0.0)
+    return float(over_seeds if over_seeds is not None else row.get("error_over_questions") or 0.0)
 
 
-def draw(rows: Sequence[Mapping[str, Any]], dataset: str, out: Path, title: str) -> list[Path]:
-    """Draw the rows of a summary that are of this dataset.
+def draw_bars(rows: Sequence[Row], out: Path, name: str, title: str) -> list[Path]:
+    """Draw the rows of a summary, all of one dataset.
 
     Returns:
         The files.
     """
-    rows = [row for row in rows if row["dataset"] == dataset]
     kinds = list(dict.fromkeys(row["kind"] for row in rows))
-    conditions = [condition for condition in CONDITIONS if any(row["condition"] == condition for row in rows)]
+    conditions = _conditions(rows)
     figure = Figure(figsize=(2.2 + 1.7 * len(kinds), 3.6), layout="constrained")
     axes = figure.subplots()
     for i, condition in enumerate(conditions):
@@ -51,12 +57,68 @@ def draw(rows: Sequence[Mapping[str, Any]], dataset: str, out: Path, title: str)
         chance = 100 * next(row["chance"] for row in rows if row["kind"] == kind)
         axes.hlines(chance, place - 0.5, place + 0.5, colors="black", linestyles="dashed", label="_" if place else "chance")
     axes.set_xticks(range(len(kinds)), [kind.replace("_", "\n") for kind in kinds])
+    return _save(figure, axes, out, name, title)
+
+
+def draw_lines(rows: Sequence[Row], over: str, out: Path, name: str, title: str) -> list[Path]:
+    """Draw accuracy over a column, a panel for each kind of question and a line for each condition.
+
+    Args:
+        rows: of one dataset, with `kind`, `condition`, `accuracy`, its errors, and `chance` where it is known.
+        over: the column of the horizontal axis: `documents` (on a logarithmic axis), `hops` or `steps`.
+
+    Returns:
+        The files.
+    """
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    figure = Figure(figsize=(1.8 + 2.4 * len(kinds), 3.2), layout="constrained")
+    panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for panel, kind in zip(panels, kinds, strict=True):
+        same = sorted((row for row in rows if row["kind"] == kind), key=lambda row: row[over])
+        for condition in _conditions(same):
+            points = [row for row in same if row["condition"] == condition]
+            panel.errorbar(
+                [row[over] for row in points],
+                [100 * row["accuracy"] for row in points],
+                [100 * error_of(row) for row in points],
+                label=condition.replace("_", " "),
+                color=_COLOURS[condition],
+                marker="o",
+                markersize=3,
+                capsize=2,
+            )
+        chances = {row[over]: 100 * row["chance"] for row in same}
+        panel.plot(list(chances), list(chances.values()), color="black", linestyle="dashed", label="chance")
+        panel.set_title(kind.replace("_", " "), fontsize="medium")
+        panel.set_xlabel(over)
+        if over == "documents":
+            panel.set_xscale("log")
+        elif over == "hops":
+            panel.set_xticks(sorted({row[over] for row in same}))
+    return _save(figure, panels[0], out, name, title)
+
+
+def _conditions(rows: Sequence[Row]) -> list[str]:
+    return [condition for condition in CONDITIONS if any(row["condition"] == condition for row in rows)]
+
+
+def _save(figure: Figure, axes: Any, out: Path, name: str, title: str) -> list[Path]:
+    """Name the axes, and write the same bytes every time."""
     axes.set_ylim(0, 105)
     axes.set_ylabel("accuracy, %")
-    axes.set_title(title)
-    figure.legend(loc="outside right upper", frameon=False)
-    files = [out / f"{dataset}.{ending}" for ending in ("png", "svg")]
-    with matplotlib.rc_context({"svg.hashsalt": dataset}):
+    figure.suptitle(title, fontsize="large")
+    figure.legend(*zip(*_once(figure), strict=True), loc="outside right upper", frameon=False)
+    files = [out / f"{name}.{ending}" for ending in ("png", "svg")]
+    with matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(files[0], dpi=150)
         figure.savefig(files[1], metadata={"Date": None})
     return files
+
+
+def _once(figure: Figure) -> Iterator[tuple[Any, str]]:
+    """Lines and bars with their names, those of the same name once."""
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    yield from ((handle, label) for label, handle in found.items())

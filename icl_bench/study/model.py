@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from icl_bench.errors import IclBenchError
+from icl_bench.study.settings import Precision
 from icl_bench.tables import file_sha256
 
 if TYPE_CHECKING:
@@ -22,14 +23,16 @@ class Source:
     """A causal model of transformers: a folder, or a name on the Hub.
 
     Raises:
-        IclBenchError: it does not exist, or is no causal model.
+        IclBenchError: it does not exist, or is no causal model, or the device has no bfloat16 and it was asked for.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, precision: Precision = "auto") -> None:
         from transformers import AutoConfig, AutoTokenizer
         from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
         self.name = name
+        self.dtype = _dtype(precision)
+        """In which it is scored, the same for all conditions."""
         if not Path(name).is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
             raise IclBenchError(f"--model {name}: there is no such folder; give a folder of a model, or its name on the Hub")
         try:
@@ -58,8 +61,8 @@ class Source:
         lines = "\n".join(f"{path.name} {file_sha256(path)}" for path in files)
         return {"name": self.name, "sha256": sha256(lines.encode()).hexdigest()}
 
-    def load(self) -> PreTrainedModel:
-        """Its weights, in single precision: mixed precision is the trainer's matter.
+    def load(self, dtype: torch.dtype | None = None) -> PreTrainedModel:
+        """Its weights, in the precision of scoring or another.
 
         Raises:
             IclBenchError: they cannot be loaded.
@@ -67,7 +70,7 @@ class Source:
         from transformers import AutoModelForCausalLM
 
         try:
-            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(self.name, dtype=torch.float32)
+            model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(self.name, dtype=dtype or self.dtype)
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise IclBenchError(f"--model {self.name} cannot be loaded: {_first(error)}") from None
         return model.to(device())
@@ -78,9 +81,15 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def has_bfloat16() -> bool:
-    """Whether the device computes in bfloat16 by itself."""
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+def _dtype(precision: Precision) -> torch.dtype:
+    """bfloat16 where the device computes in it by itself, or what is asked for."""
+    there = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bfloat16" and not there:
+        what = (
+            f"the GPU ({torch.cuda.get_device_name()}) does not compute in it" if torch.cuda.is_available() else "there is no GPU"
+        )
+        raise IclBenchError(f"precision: bfloat16 was asked for, but {what}; ask for auto or float32")
+    return torch.bfloat16 if there and precision != "float32" else torch.float32
 
 
 def _first(error: BaseException) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from icl_bench.study.cells import write_text
-from icl_bench.study.figures import draw
+from icl_bench.study.figures import draw_bars, draw_lines
 from icl_bench.study.results import read_results
 from icl_bench.study.settings import CONDITIONS
+from icl_bench.study.statistics import DECIDED
 
 REPORT = "report.md"
+STATED = "rephrase"
+"""The kind that asks for what is stated: whether the material was learned at all."""
 Row = Mapping[str, Any]
 
 
@@ -20,15 +23,32 @@ def write_report(out: Path, results: Mapping[str, Any]) -> None:
     rows, name = results["summary"], results["model"]["name"]
     lines = [f"# {name}", "", _legend(rows), ""]
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
-        draw(rows, dataset, out, f"{dataset}: {Path(name).name}")
-        lines += [f"## {dataset}", "", *_accuracies([results], dataset), "", f"![{dataset}]({dataset}.png)", ""]
+        lines += [f"## {dataset}", "", *_accuracies([results], dataset), ""]
+        for figure in _figures(results, dataset, out, f"{dataset}: {Path(name).name}"):
+            lines += [f"![{figure.stem}]({figure.name})", ""]
         lines += [*_tests(results["tests"], dataset), ""]
-    lines += ["## Training", "", *_training(results["cells"]), "", "## Versions", ""]
+    lines += ["## What was read", "", *_read(results), "", "## Versions", ""]
     hardware = results["hardware"]
     lines.append(f"icl_bench {results['icl_bench']}, " + ", ".join(f"{k} {v}" for k, v in results["versions"].items() if v) + ".")
     lines.append(f"{hardware['system']}, {hardware['machine']}, {', '.join(hardware['gpus']) or 'no GPU'}.")
     lines.append(f"{sum(results['times'].values()):,.0f} seconds in all. Settings and hashes are in results.json.")
     write_text(out / REPORT, "\n".join(lines) + "\n")
+
+
+def _figures(results: Mapping[str, Any], dataset: str, out: Path, title: str) -> Iterator[Path]:
+    """Draw what there is of a dataset; yields the PNG files."""
+    rows = [row for row in results["summary"] if row["dataset"] == dataset]
+    yield draw_bars(rows, out, dataset, title)[0]
+    chance = {row["kind"]: row["chance"] for row in rows}
+    for over, part in (("documents", "over_documents"), ("hops", "by_hops"), ("steps", "over_steps")):
+        lines = [
+            {**row, "chance": row.get("chance", chance.get(row["kind"]))} for row in results[part] if row["dataset"] == dataset
+        ]
+        values: dict[str, set[Any]] = {}
+        for row in lines:
+            values.setdefault(row["kind"], set()).add(row[over])
+        if lines := [row for row in lines if len(values[row["kind"]]) > 1]:
+            yield draw_lines(lines, over, out, f"{dataset}_{over}", title)[0]
 
 
 def side_by_side(folders: Sequence[Path]) -> str:
@@ -51,8 +71,12 @@ def side_by_side(folders: Sequence[Path]) -> str:
 
 def _legend(rows: Sequence[Row]) -> str:
     text = "Accuracy ± standard error over questions, in percent."
+    if any(row["error_over_relations"] is not None for row in rows):
+        text += " In square brackets: the standard error over relations, the subsets of an inference."
     if any(row["error_over_seeds"] is not None for row in rows):
-        text += " In brackets: the standard error over seeds, each another world and another training."
+        text += " In round brackets: the standard error over seeds, each another world and another training."
+    if any(row["kind"].endswith(DECIDED) for row in rows):
+        text += f" `{DECIDED}`: the same questions without the choices that are true but say less than the answer."
     return text
 
 
@@ -83,34 +107,45 @@ def _tests(tests: Sequence[Row], dataset: str) -> list[str]:
     rows = [row for row in tests if row["dataset"] == dataset]
     if not rows:
         return []
-    lines = ["McNemar's exact test on the same questions (p adjusted by Benjamini and Hochberg):", ""]
-    lines += _header(["question", "from", "to", "difference", "gained", "lost", "p", "adjusted"])
+    lines = ["McNemar's exact test on the same questions (p adjusted by Benjamini and Hochberg over all tests)"]
+    lines = [f"{lines[0]}, and Student's paired test over seeds:", ""]
+    lines += _header(["question", "from", "to", "difference", "gained", "lost", "p", "adjusted", "p over seeds"])
     for row in rows:
         difference = f"{100 * row['difference']:+.1f}{_error(row['error'])}"
         names = [row["kind"], row["first"].replace("_", " "), row["second"].replace("_", " ")]
-        lines.append(_line([*names, difference, row["gained"], row["lost"], f"{row['p']:.2g}", f"{row['p_adjusted']:.2g}"]))
+        ps = (row["p"], row["p_adjusted"], row["p_over_seeds"])
+        lines.append(_line([*names, difference, row["gained"], row["lost"], *map(_p, ps)]))
     return lines
 
 
-def _training(cells: Sequence[Row]) -> list[str]:
-    trained = [cell for cell in cells if cell["steps"]]
-    if not trained:
-        return ["Nothing was trained."]
-    lines = _header(["dataset", "condition", "seed", "examples", "steps", "tokens", "last loss", "rephrase during training"])
-    for cell in trained:
-        course = ", ".join(f"{_percent(entry['accuracy'])} ({entry['step']})" for entry in cell["validation"])
-        loss = f"{cell['losses'][-1]['loss']:.3f}" if cell["losses"] else ""
-        numbers = [cell["seed"], f"{cell['examples']:,}", f"{cell['steps']:,}", f"{cell['tokens']:,}", loss, course]
-        lines.append(_line([cell["dataset"], cell["condition"], *numbers]))
+def _read(results: Mapping[str, Any]) -> list[str]:
+    """For each cell what its model read: in its context, and in training."""
+    batch = results["settings"]["training"]["batch_size"]
+    titles = ["dataset", "condition", "seed", "documents in context", "tokens of these"]
+    lines = _header([*titles, "examples", "steps", "passes", "tokens trained on", "last loss", f"{STATED} by steps"])
+    for cell in results["cells"]:
+        context = [f"{cell[name]:,.0f}" if cell["documents"] else "" for name in ("documents", "context_tokens")]
+        trained = [""] * 6
+        if cell["steps"]:
+            passes = cell["steps"] * batch / cell["examples"]
+            loss = f"{cell['losses'][-1]['loss']:.3f}" if cell["losses"] else ""
+            course = ", ".join(f"{_percent(entry['accuracy'][STATED])} ({entry['step']})" for entry in cell["validation"])
+            trained = [f"{cell['examples']:,}", f"{cell['steps']:,}", f"{passes:.1f}", f"{cell['tokens']:,}", loss, course]
+        lines.append(_line([cell["dataset"], cell["condition"].replace("_", " "), cell["seed"], *context, *trained]))
     return lines
 
 
 def _accuracy(row: Row | None) -> str:
     if row is None:
         return ""
-    over_seeds = row["error_over_seeds"]
-    seeds = "" if over_seeds is None else f" ({100 * over_seeds:.1f})"
-    return f"{_percent(row['accuracy'])}{_error(row['error_over_questions'])}{seeds}"
+    relations, seeds = row["error_over_relations"], row["error_over_seeds"]
+    over_relations = "" if relations is None else f" [{_percent(relations)}]"
+    over_seeds = "" if seeds is None else f" ({_percent(seeds)})"
+    return f"{_percent(row['accuracy'])}{_error(row['error_over_questions'])}{over_relations}{over_seeds}"
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"
 
 
 def _percent(share: float) -> str:

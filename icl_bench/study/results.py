@@ -12,7 +12,7 @@ from typing import Any
 
 from icl_bench.errors import IclBenchError
 from icl_bench.study.cells import finished, write_json
-from icl_bench.study.statistics import paired_tests, summary
+from icl_bench.study.statistics import by, over_documents, over_steps, paired_tests, summary, with_decided
 from icl_bench.version import __version__
 
 RESULTS = "results.json"
@@ -28,10 +28,14 @@ def write_results(out: Path, study: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         What is in the file. `times` are seconds, and nothing else in it differs between two runs on the same machine.
     """
-    answers, cells, data, times = {}, [], {}, {}
+    answers, contexts, cells, data, times = {}, [], [], {}, {}
     for cell in finished(out):
-        questions, facts = cell.read(out)
-        answers[cell.dataset, cell.condition, cell.seed] = questions
+        read, facts = cell.read(out)
+        questions = with_decided(read)
+        if cell.first is None:
+            answers[cell.dataset, cell.condition, cell.seed] = questions
+        if cell.condition == "in_context":
+            contexts.append((cell.dataset, cell.seed, facts["documents"], questions))
         times[str(cell)] = facts.pop("seconds")
         data[f"{cell.dataset}/{cell.seed}"] = facts.pop("data_sha256")
         cells.append(facts)
@@ -46,6 +50,10 @@ def write_results(out: Path, study: Mapping[str, Any]) -> dict[str, Any]:
         "hardware": _hardware(),
         "summary": summary(answers),
         "tests": paired_tests(answers),
+        "by_relation": by("relation", answers),
+        "by_hops": by("hops", answers),
+        "over_documents": over_documents(contexts),
+        "over_steps": over_steps((cell["dataset"], cell["condition"], cell["validation"]) for cell in cells),
         "cells": cells,
         "times": times,
     }

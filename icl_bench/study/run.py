@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from icl_bench.errors import IclBenchError
 from icl_bench.loading import load_dataset
 from icl_bench.study.cells import Cell, finished, write_json
+from icl_bench.study.failures import in_one_line
 from icl_bench.study.model import Source
+from icl_bench.study.progress import Display
 from icl_bench.study.report import write_report
 from icl_bench.study.results import write_results
-from icl_bench.study.scoring import kinds, score, to_score
-from icl_bench.study.settings import TRAINED, Settings
-from icl_bench.study.training import Trained, finetune
-from icl_bench.study.window import check_context, check_examples
+from icl_bench.study.scoring import CLOSED_BOOK, Context, kinds, score
+from icl_bench.study.settings import IN_CONTEXT, TRAINED, Settings
+from icl_bench.study.training import Step, Trained, finetune
+from icl_bench.study.window import Size, check_context, check_examples, documents_of
 from icl_bench.study.worlds import augmented, augmented_sha256, data_sha256, world
 from icl_bench.training import training_text
 
@@ -27,44 +32,64 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 STUDY = "study.json"
-_VALIDATION = "rephrase"
-Progress = Callable[[str], None]
-"""Called with a line whenever something begins."""
 
 
-def study(settings: Settings, out: Path, progress: Progress = lambda line: None) -> dict[str, Any]:
+def study(settings: Settings, out: Path, display: Display | None = None) -> dict[str, Any]:
     """Do what is missing of a study, and write results.json, report.md and figures of all that is finished.
 
     Returns:
         What is in results.json.
 
     Raises:
-        IclBenchError: a model that cannot be loaded, a folder that holds another study, documents that do not fit the
-            window, a dataset that cannot be augmented so: all of it before anything is trained.
+        IclBenchError: a model that cannot be loaded, a folder that holds another study or is being written, documents that
+            do not fit the window, a dataset that cannot be augmented so: all of it before anything is trained. No memory or
+            no disk: what is finished is kept.
     """
     _hush()
-    source = Source(settings.model)
-    cells = [
-        Cell(dataset, condition, seed)
-        for seed in settings.seeds
-        for dataset in settings.datasets
-        for condition in settings.conditions
-    ]
-    try:
+    source = Source(settings.model, settings.precision)
+    with in_one_line("study", out):
         common = _claim(out, {"model": source.identity, "settings": settings.shared()})
-        missing = [cell for cell in cells if not cell.finished(out)]
-        if len(missing) < len(cells):
-            progress(f"{len(cells) - len(missing)} of {len(cells)} cells are finished")
-        for cell in missing:
-            _check(source, settings, cell, out)
-        for cell in missing:
-            progress(f"{cell} ({cells.index(cell) + 1} of {len(cells)})")
-            _do(source, settings, cell, out)
-        results = write_results(out, common)
-        write_report(out, results)
-    except OSError as error:
-        raise IclBenchError(f"cannot write to {out}: {error.strerror or error}; what is finished is kept") from error
+    with _alone(out), display or Display() as shown:
+        with in_one_line("study", out):
+            cells = list(_cells(settings, out))
+            missing = [cell for cell in cells if not cell.finished(out)]
+            if len(missing) < len(cells):
+                shown.say(f"{len(cells) - len(missing)} of {len(cells)} cells are finished")
+            for cell in missing:
+                _check(source, settings, cell, out)
+        for place, cell in enumerate(missing):
+            shown.begin(cell, cells.index(cell) + 1, len(cells))
+            with in_one_line(str(cell), out):
+                _do(source, settings, cell, out, shown.step)
+            shown.end(missing[place + 1 :], {cell: cell.read(out)[1]["seconds"] for cell in finished(out)})
+        with in_one_line("report", out):
+            results = write_results(out, common)
+            write_report(out, results)
     return results
+
+
+def _cells(settings: Settings, out: Path) -> Iterator[Cell]:
+    """All cells, in the order in which they are done. The worlds are made, if they are not there."""
+    for seed in settings.seeds:
+        for dataset in settings.datasets:
+            folder = world(out, settings, dataset, seed)
+            for condition in settings.conditions:
+                if condition == "in_context":
+                    most = documents_of(folder, dataset, settings.documents.get(dataset))
+                    for first in sorted(settings.documents_curve):
+                        if first < most:
+                            yield Cell(dataset, condition, seed, first)
+                yield Cell(dataset, condition, seed)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep another process from the same folder."""
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise IclBenchError(f"another icl-bench study is running in {out}; wait for it, or choose another --out") from None
 
 
 def _hush() -> None:
@@ -93,7 +118,7 @@ def _claim(out: Path, common: dict[str, Any]) -> dict[str, Any]:
             name = _difference(there, common)
             raise IclBenchError(f"{out} holds a study in which {name}; choose another --out, or the same settings")
         return common
-    if next(finished(out), None) or (out.exists() and any(out.iterdir())):
+    if out.exists() and any(out.iterdir()):
         raise IclBenchError(f"{out} is not empty and holds no {STUDY}; choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     write_json(path, common)
@@ -118,12 +143,19 @@ def _difference(there: Any, here: Any, place: str = "") -> str:
 def _check(source: Source, settings: Settings, cell: Cell, out: Path) -> None:
     """Find what would fail, and make the data."""
     folder = world(out, settings, cell.dataset, cell.seed)
-    if cell.condition == "in_context":
-        check_context(source, folder, cell.dataset, settings.documents)
+    if cell.condition in IN_CONTEXT:
+        check_context(source, folder, cell.dataset, _context(settings, cell))
     if cell.condition == "augmented" and settings.augmentation.method != "closure":
         return  # its documents are written by the model, when it is their turn
     if cell.condition in TRAINED:
         check_examples(source, cell.dataset, list(_examples(settings, cell, folder)["text"]))
+
+
+def _context(settings: Settings, cell: Cell) -> Context:
+    """What stands before a question in a cell."""
+    if cell.condition == "in_context":
+        return Context(True, cell.first or settings.documents.get(cell.dataset))
+    return Context(True, oracle=settings.oracle) if cell.condition == "oracle" else CLOSED_BOOK
 
 
 def _examples(settings: Settings, cell: Cell, folder: Path) -> Dataset:
@@ -133,26 +165,28 @@ def _examples(settings: Settings, cell: Cell, folder: Path) -> Dataset:
     return training_text(load_dataset(cell.dataset, path=folder), settings.training.splitting, splits=splits)
 
 
-def _do(source: Source, settings: Settings, cell: Cell, out: Path) -> None:
+def _do(source: Source, settings: Settings, cell: Cell, out: Path, stepped: Step) -> None:
     """Train and score one cell."""
     start = time.monotonic()
     folder = world(out, settings, cell.dataset, cell.seed)
-    checkpoints = cell.folder(out) / "checkpoints"
-    asked = list(kinds(folder, cell.dataset))
+    checkpoints, context = cell.folder(out) / "checkpoints", _context(settings, cell)
+    size = check_context(source, folder, cell.dataset, context) if context.in_context else Size(0, 0)
     made: Trained | None = None
     examples = 0
     if cell.condition in TRAINED:
         texts = list(_examples(settings, cell, folder)["text"])
         check_examples(source, cell.dataset, texts)
         examples = len(texts)
-        made = _trained(source, settings, cell, folder, texts, checkpoints)
-    model = to_score(made.model if made else source.load())
-    in_context = cell.condition == "in_context"
-    questions = score(model, source.tokenizer, folder, cell.dataset, asked, in_context, settings.documents)
+        made = _trained(source, settings, cell, folder, texts, checkpoints, stepped)
+    model = made.model if made else source.load()
+    questions = score(model, source.tokenizer, folder, cell.dataset, list(kinds(folder, cell.dataset)), context)
     facts = {
         "dataset": cell.dataset,
         "condition": cell.condition,
         "seed": cell.seed,
+        "first": cell.first,
+        "documents": size.documents,
+        "context_tokens": size.tokens,
         "examples": examples,
         "steps": made.steps if made else 0,
         "tokens": made.tokens if made else 0,
@@ -166,12 +200,14 @@ def _do(source: Source, settings: Settings, cell: Cell, out: Path) -> None:
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def _trained(source: Source, settings: Settings, cell: Cell, folder: Path, texts: list[str], checkpoints: Path) -> Trained:
-    limit = settings.training.validation_questions
+def _trained(
+    source: Source, settings: Settings, cell: Cell, folder: Path, texts: list[str], checkpoints: Path, stepped: Step
+) -> Trained:
+    asked, limit = list(kinds(folder, cell.dataset)), settings.training.validation_questions
 
-    def validate(model: Any) -> float:
-        rows = score(model, source.tokenizer, folder, cell.dataset, [_VALIDATION], limit=limit)
-        return mean(float(row["correct"]) for row in rows)
+    def validate(model: Any) -> dict[str, float]:
+        rows = score(model, source.tokenizer, folder, cell.dataset, asked, limit=limit)
+        return {kind: mean(float(row["correct"]) for row in rows if row["kind"] == kind) for kind in asked}
 
     steps = settings.training.steps_of(cell.dataset, cell.condition)
-    return finetune(source, texts, settings.training, steps, cell.seed, checkpoints, validate)
+    return finetune(source, texts, settings.training, steps, cell.seed, checkpoints, validate, stepped)

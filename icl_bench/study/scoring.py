@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lm_eval
 from lm_eval.tasks import TaskManager
@@ -15,7 +15,6 @@ from lm_eval.tasks import TaskManager
 from icl_bench.evaluate import task_folder
 from icl_bench.loading import load_dataset
 from icl_bench.scoring import ICLHF
-from icl_bench.study.model import has_bfloat16
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +22,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SPLITS = ("validation", "test")
+
+
+class Context(NamedTuple):
+    """What stands before a question."""
+
+    in_context: bool = False
+    """Whether documents do."""
+    documents: int | None = None
+    """How many; None for as many as the task takes."""
+    oracle: int | None = None
+    """Those that prove the answer, and so many others, instead."""
+
+
+CLOSED_BOOK = Context()
 
 
 def kinds(world: Path, dataset: str) -> dict[str, str]:
@@ -36,9 +49,18 @@ def task_name(dataset: str, kind: str, in_context: bool) -> str:
     return f"icl_bench_{dataset}{'' if kind == dataset else f'_{kind}'}{'_in_context' if in_context else ''}"
 
 
-def manager(world: Path) -> TaskManager:
+def manager(world: Path, context: Context) -> TaskManager:
     """Our tasks, for a folder of tables."""
-    return TaskManager(include_path=task_folder(), include_defaults=False, metadata={"path": str(world)})
+    metadata = {"path": str(world)} | ({} if context.oracle is None else {"oracle": context.oracle})
+    return TaskManager(include_path=task_folder(), include_defaults=False, metadata=metadata)
+
+
+def load_tasks(world: Path, dataset: str, asked: Sequence[str], context: Context) -> list[Any]:
+    """The tasks themselves, for kinds of questions."""
+    names = [task_name(dataset, kind, context.in_context) for kind in asked]
+    with quiet():
+        loaded = manager(world, context).load(names)["tasks"]
+    return [loaded[name] for name in names]
 
 
 def score(
@@ -47,8 +69,7 @@ def score(
     world: Path,
     dataset: str,
     asked: Sequence[str],
-    in_context: bool = False,
-    documents: int | None = None,
+    context: Context = CLOSED_BOOK,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """What becomes of every question.
@@ -56,7 +77,7 @@ def score(
     Args:
         world: the folder of tables.
         asked: kinds of questions.
-        in_context: documents before each question; how many, if not as many as the task takes, `documents` says.
+        context: the documents before each question.
         limit: the first questions of each kind only.
 
     Returns:
@@ -66,17 +87,17 @@ def score(
         IclBenchError: a prompt is longer than the model's window.
     """
     training, split_of = model.training, kinds(world, dataset)
-    tasks = {task_name(dataset, kind, in_context): kind for kind in asked}
+    tasks = {task_name(dataset, kind, context.in_context): kind for kind in asked}
     model.eval()
     with quiet():
         lm = ICLHF(pretrained=model, tokenizer=tokenizer, batch_size=16)
         found = lm_eval.simple_evaluate(
             model=lm,
             tasks=list(tasks),
-            num_fewshot=documents if in_context else None,
+            num_fewshot=context.documents,
             limit=limit,
             bootstrap_iters=0,
-            task_manager=manager(world),
+            task_manager=manager(world, context),
             random_seed=None,  # training goes on from the state that it was in
             numpy_random_seed=None,
             torch_random_seed=None,
@@ -89,13 +110,6 @@ def score(
     ]
 
 
-def to_score(model: PreTrainedModel) -> PreTrainedModel:
-    """The model in the precision of scoring, the same for all conditions: bfloat16 where the device has it."""
-    import torch
-
-    return model.to(torch.bfloat16) if has_bfloat16() else model
-
-
 def _row(sample: Mapping[str, Any], kind: str, split: str) -> dict[str, Any]:
     doc = sample["doc"]
     return {
@@ -103,9 +117,12 @@ def _row(sample: Mapping[str, Any], kind: str, split: str) -> dict[str, Any]:
         "split": split,
         "kind": kind,
         "relation": doc["relation"],
+        "hops": doc["hops"],
         "correct": bool(sample["acc"]),
         "loglikelihoods": [float(likelihood) for likelihood, _ in sample["filtered_resps"]],
         "chance": float(sample["chance"]),
+        "correct_decided": bool(sample["acc_decided"]) if "acc_decided" in sample else None,
+        "chance_decided": sample.get("chance_decided"),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,12 +14,20 @@ from icl_bench.schema import Frozen, Positive
 from icl_bench.training import Splitting
 from icl_bench.worlds import WORLDS
 
-Condition = Literal["pretrained", "in_context", "finetuned", "augmented"]
+Condition = Literal["pretrained", "in_context", "oracle", "finetuned", "augmented"]
 CONDITIONS: tuple[Condition, ...] = get_args(Condition)
+IN_CONTEXT = ("in_context", "oracle")
 TRAINED = ("finetuned", "augmented")
+Precision = Literal["auto", "bfloat16", "float32"]
 _DEFAULTS = Path(__file__).parent / "defaults.yaml"
-_WIDTH = ("datasets", "conditions", "seeds")
+_WIDTH = ("datasets", "conditions", "seeds", "documents_curve")
 """What may differ between two commands that fill the same folder."""
+
+
+def _check_datasets(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in WORLDS:
+            raise ValueError(f"there is no dataset {name!r}; there are {', '.join(WORLDS)}")
 
 
 class Training(Frozen):
@@ -42,7 +50,7 @@ class Training(Frozen):
     gradient_checkpointing: bool
     """Less memory, more time."""
     validate_every: Positive
-    """Steps between two measurements of accuracy at `rephrase`."""
+    """Steps between two measurements of accuracy, which choose nothing: they are for figures alone."""
     validation_questions: Positive
     checkpoint_every: Positive
 
@@ -59,6 +67,12 @@ class Augmentation(Frozen):
     options: dict[str, dict[str, Any]]
     """Dataset -> options of `icl-bench augment`."""
 
+    @field_validator("options")
+    @classmethod
+    def _keys(cls, options: dict[str, Any]) -> dict[str, Any]:
+        _check_datasets(options)
+        return options
+
 
 class Settings(Frozen):
     """All that a study depends on, apart from the machine."""
@@ -68,7 +82,13 @@ class Settings(Frozen):
     conditions: Annotated[tuple[Condition, ...], Field(min_length=1)]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
     """Of worlds; training takes the same."""
-    documents: Positive | None
+    documents: dict[str, Positive]
+    """Dataset -> how many in context; elsewhere as many as the tasks take."""
+    documents_curve: tuple[Positive, ...]
+    """Smaller numbers of documents, each scored as well."""
+    oracle: int = Field(ge=0)
+    """Random documents beside those that prove the answer."""
+    precision: Precision
     fields: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Dataset -> fields of its configuration."""
     training: Training
@@ -77,10 +97,14 @@ class Settings(Frozen):
     @field_validator("datasets")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in WORLDS:
-                raise ValueError(f"there is no dataset {name!r}; there are {', '.join(WORLDS)}")
+        _check_datasets(names)
         return tuple(dict.fromkeys(names))
+
+    @field_validator("documents", "fields")
+    @classmethod
+    def _keys(cls, by_dataset: dict[str, Any]) -> dict[str, Any]:
+        _check_datasets(by_dataset)
+        return by_dataset
 
     @field_validator("conditions", mode="before")
     @classmethod
@@ -90,10 +114,10 @@ class Settings(Frozen):
                 raise ValueError(f"there is no condition {name!r}; there are {', '.join(CONDITIONS)}")
         return tuple(dict.fromkeys(names)) if isinstance(names, (list, tuple)) else names
 
-    @field_validator("seeds")
+    @field_validator("seeds", "documents_curve")
     @classmethod
-    def _once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(dict.fromkeys(seeds))
+    def _once(cls, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(numbers))
 
     def shared(self) -> dict[str, Any]:
         """What all cells of a folder have in common."""
@@ -124,9 +148,8 @@ def settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
     for name in made.datasets:
         if name not in made.training.steps:
             raise IclBenchError(f"training.steps does not say how many steps for {name}")
-    for place, names in (("--set", made.fields), ("augmentation.options", made.augmentation.options)):
-        if unused := [name for name in names if name not in made.datasets]:
-            raise IclBenchError(f"{place} names {unused[0]!r}, which is not studied; datasets are {', '.join(made.datasets)}")
+    if unused := [name for name in given.get("fields", {}) if name not in made.datasets]:
+        raise IclBenchError(f"--set names {unused[0]!r}, which is not studied; datasets are {', '.join(made.datasets)}")
     return made
 
 

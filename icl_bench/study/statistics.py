@@ -1,55 +1,124 @@
 """Accuracies with standard errors, and tests between conditions on the same questions.
 
-Over questions, the standard error is that of a mean of independent answers. Over seeds it is that of the mean of the
-accuracies in each world, which also holds what worlds and trainings differ in. The test is McNemar's, exact: of the
-questions that one condition answers rightly and the other wrongly, is either more frequent? Adjusted p-values are
-Benjamini and Hochberg's, over all tests of a study.
+Over questions, the standard error is that of a mean of independent answers. Over relations it is that of the mean of the
+accuracies in each subset of the inference, such as each form of syllogism: the error bars of the study of 2025 (none where
+the subsets hold fewer than two questions each, on the average). Over seeds it is that of the mean of the accuracies in each
+world, which also holds what worlds and trainings differ in.
+
+Tests between two conditions are McNemar's, exact (of the questions that one answers rightly and the other wrongly, is either
+more frequent?), and with several seeds Student's paired one of the accuracies in each world. Adjusted p-values are Benjamini
+and Hochberg's, over all of McNemar's tests of a study.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
-from scipy.stats import binomtest, false_discovery_control
+from scipy.stats import binomtest, false_discovery_control, sem, ttest_rel
 
-Answers = Mapping[tuple[str, str, int], Sequence[Mapping[str, Any]]]
-"""(dataset, condition, seed) -> rows of `questions.parquet`."""
+Question = Mapping[str, Any]
+"""A row of `questions.parquet`."""
+Answers = Mapping[tuple[str, str, int], Sequence[Question]]
+"""(dataset, condition, seed) -> all its questions."""
+DECIDED = "_decided"
+"""Ends the name of a kind whose questions are scored without weaker conclusions."""
+
+
+def with_decided(questions: Sequence[Question]) -> list[Question]:
+    """All questions, and those that have weaker conclusions once more without them, as a kind of their own."""
+    again = [
+        {**row, "kind": row["kind"] + DECIDED, "correct": row["correct_decided"], "chance": row["chance_decided"]}
+        for row in questions
+        if row["correct_decided"] is not None
+    ]
+    return [*questions, *again]
 
 
 def standard_error(values: Sequence[float]) -> float | None:
     """Of the mean; None of fewer than two values."""
-    return stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+    return float(sem(values)) if len(values) > 1 else None
 
 
 def summary(answers: Answers) -> list[dict[str, Any]]:
     """For each dataset, kind and condition: accuracy, its standard errors, and chance."""
-    rows = []
-    groups: dict[tuple[str, str, str, str], dict[int, list[Mapping[str, Any]]]] = {}
+    return list(_rows(answers, ("dataset", "split", "kind", "condition")))
+
+
+def by(field: str, answers: Answers) -> list[dict[str, Any]]:
+    """The same for each value of a column: `relation` or `hops`, least first."""
+    rows = _rows(answers, ("dataset", "split", "kind", "condition", field))
+    return sorted(rows, key=lambda row: (row["dataset"], row["split"] == "test", row["kind"], row["condition"], row[field]))
+
+
+def over_documents(contexts: Iterable[tuple[str, int, float, Sequence[Question]]]) -> list[dict[str, Any]]:
+    """The same for each number of documents in context.
+
+    Args:
+        contexts: dataset, seed, documents, questions.
+    """
+    rows: list[dict[str, Any]] = []
+    numbers: dict[float, dict[tuple[str, str, int], Sequence[Question]]] = {}
+    for dataset, seed, documents, questions in contexts:
+        numbers.setdefault(documents, {})[dataset, "in_context", seed] = questions
+    for documents, answers in sorted(numbers.items()):
+        rows.extend({**row, "documents": documents} for row in summary(answers))
+    return rows
+
+
+def over_steps(courses: Iterable[tuple[str, str, Sequence[Mapping[str, Any]]]]) -> list[dict[str, Any]]:
+    """Accuracy during training, for each dataset, condition, kind and step.
+
+    Args:
+        courses: dataset, condition, and what was measured in one training: step, and for each kind the accuracy.
+    """
+    groups: dict[tuple[str, str, str, int], list[float]] = {}
+    for dataset, condition, course in courses:
+        for entry in course:
+            for kind, accuracy in entry["accuracy"].items():
+                groups.setdefault((dataset, kind, condition, entry["step"]), []).append(accuracy)
+    return [
+        {
+            **dict(zip(("dataset", "kind", "condition", "steps"), key, strict=True)),
+            "seeds": len(values),
+            "accuracy": mean(values),
+            "error_over_seeds": standard_error(values),
+        }
+        for key, values in groups.items()
+    ]
+
+
+def _rows(answers: Answers, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Accuracy, errors and chance for each group of questions that have some fields in common."""
+    groups: dict[tuple[Any, ...], list[Question]] = {}
     for (dataset, condition, seed), questions in answers.items():
         for question in questions:
-            key = (dataset, question["split"], question["kind"], condition)
-            groups.setdefault(key, {}).setdefault(seed, []).append(question)
-    for (dataset, split, kind, condition), seeds in groups.items():
-        scores = [float(question["correct"]) for questions in seeds.values() for question in questions]
-        by_seed = [mean(float(question["correct"]) for question in questions) for questions in seeds.values()]
-        rows.append(
-            {
-                "dataset": dataset,
-                "split": split,
-                "kind": kind,
-                "condition": condition,
-                "questions": len(scores),
-                "seeds": len(seeds),
-                "accuracy": mean(scores),
-                "error_over_questions": standard_error(scores),
-                "error_over_seeds": standard_error(by_seed),
-                "chance": mean(question["chance"] for questions in seeds.values() for question in questions),
-            }
-        )
-    return rows
+            known = {**question, "dataset": dataset, "condition": condition, "seed": seed}
+            groups.setdefault(tuple(known[field] for field in fields), []).append(known)
+    for key, questions in groups.items():
+        scores = [float(question["correct"]) for question in questions]
+        seeds, relations = (_means(questions, field) for field in ("seed", "relation"))
+        yield {
+            **dict(zip(fields, key, strict=True)),
+            "questions": len(scores),
+            "seeds": len(seeds),
+            "relations": len(relations),
+            "accuracy": mean(scores),
+            "error_over_questions": standard_error(scores),
+            "error_over_relations": standard_error(relations) if 2 * len(relations) <= len(scores) else None,
+            "error_over_seeds": standard_error(seeds),
+            "chance": mean(question["chance"] for question in questions),
+        }
+
+
+def _means(questions: Sequence[Question], field: str) -> list[float]:
+    """The accuracy for each value of a field."""
+    groups: dict[Any, list[float]] = {}
+    for question in questions:
+        groups.setdefault(question[field], []).append(float(question["correct"]))
+    return [mean(values) for values in groups.values()]
 
 
 def paired_tests(answers: Answers) -> list[dict[str, Any]]:
@@ -62,26 +131,38 @@ def paired_tests(answers: Answers) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for (dataset, kind), conditions in right.items():
         for first, second in combinations(conditions, 2):
-            pairs = [(conditions[first][key], conditions[second][key]) for key in conditions[first] if key in conditions[second]]
-            if not pairs:
+            both = [key for key in conditions[first] if key in conditions[second]]
+            if not both:
                 continue
-            gained = sum(after and not before for before, after in pairs)
-            lost = sum(before and not after for before, after in pairs)
+            differences = {key: conditions[second][key] - conditions[first][key] for key in both}
+            gained, lost = (sum(value == sign for value in differences.values()) for sign in (1, -1))
             rows.append(
                 {
                     "dataset": dataset,
                     "kind": kind,
                     "first": first,
                     "second": second,
-                    "questions": len(pairs),
-                    "difference": (gained - lost) / len(pairs),
-                    "error": standard_error([float(after) - float(before) for before, after in pairs]),
+                    "questions": len(both),
+                    "difference": (gained - lost) / len(both),
+                    "error": standard_error(list(differences.values())),
                     "gained": gained,
                     "lost": lost,
                     "p": float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
+                    "p_over_seeds": _over_seeds(conditions[first], conditions[second], both),
                 }
             )
     if rows:
         for row, adjusted in zip(rows, false_discovery_control([row["p"] for row in rows]), strict=True):
             row["p_adjusted"] = float(adjusted)
     return rows
+
+
+def _over_seeds(
+    first: Mapping[tuple[int, str], bool], second: Mapping[tuple[int, str], bool], both: Sequence[tuple[int, str]]
+) -> float | None:
+    """The p-value of Student's paired test of the accuracies with each seed; None if there is one seed, or no variance."""
+    seeds = sorted({seed for seed, _ in both})
+    pairs = [[mean(float(side[key]) for key in both if key[0] == seed) for side in (first, second)] for seed in seeds]
+    if len(seeds) < 2 or len({round(after - before, 12) for before, after in pairs}) == 1:
+        return None
+    return float(ttest_rel(*zip(*pairs, strict=True)).pvalue)

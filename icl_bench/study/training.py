@@ -8,20 +8,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback, set_seed
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from icl_bench.study.model import Source, device, has_bfloat16
+from icl_bench.study.model import Source, device
 from icl_bench.study.settings import Training
 
 if TYPE_CHECKING:
     from peft import LoraConfig
     from transformers import PreTrainedModel
 
-Validate = Callable[[Any], float]
-"""The accuracy of a model at `rephrase`."""
+Validate = Callable[[Any], dict[str, float]]
+"""Kind of question -> accuracy of a model."""
+Step = Callable[[int, int], None]
+"""Told how many steps are done, and of how many."""
 
 
 class Trained(NamedTuple):
@@ -33,8 +36,8 @@ class Trained(NamedTuple):
     """Tokens read, without padding; those read again count again."""
     losses: list[dict[str, float]]
     """step and loss, the mean since the entry before"""
-    validation: list[dict[str, float]]
-    """step and accuracy"""
+    validation: list[dict[str, Any]]
+    """step and, for each kind of question, accuracy"""
 
 
 def finetune(
@@ -45,6 +48,7 @@ def finetune(
     seed: int,
     checkpoints: Path,
     validate: Validate,
+    stepped: Step = lambda done, of: None,
 ) -> Trained:
     """Train on texts, each a sequence of its own.
 
@@ -64,7 +68,7 @@ def finetune(
         weight_decay=options.weight_decay,
         max_length=None,
         packing=False,
-        bf16=has_bfloat16(),
+        bf16=source.dtype == torch.bfloat16,
         use_cpu=device().type == "cpu",
         gradient_checkpointing=options.gradient_checkpointing,
         seed=seed % 2**32,
@@ -79,18 +83,18 @@ def finetune(
         report_to=[],
     )
     trainer = SFTTrainer(
-        model=source.load(),
+        model=source.load(None if options.lora else torch.float32),  # what is trained is in single precision
         args=config,
         train_dataset=Dataset.from_dict({"text": list(texts)}),
         processing_class=source.tokenizer,
         peft_config=_lora(options) if options.lora else None,
-        callbacks=[_Validation(validate, options.validate_every)],
+        callbacks=[_Course(validate, options.validate_every, stepped)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
     history, model = trainer.state.log_history, trainer.model
     return Trained(
-        model.merge_and_unload() if options.lora else model,
+        (model.merge_and_unload() if options.lora else model).to(source.dtype),
         trainer.state.global_step,
         int(trainer.state.num_input_tokens_seen),
         [{"step": entry["step"], "loss": entry["loss"]} for entry in history if "loss" in entry],
@@ -98,17 +102,18 @@ def finetune(
     )
 
 
-class _Validation(TrainerCallback):  # type: ignore[misc]
-    """Notes accuracies in the log of the trainer, which its checkpoints hold."""
+class _Course(TrainerCallback):  # type: ignore[misc]
+    """Notes accuracies in the log of the trainer, which its checkpoints hold, and tells how far it is."""
 
-    def __init__(self, validate: Validate, every: int) -> None:
-        self._validate, self._every = validate, every
+    def __init__(self, validate: Validate, every: int, stepped: Step) -> None:
+        self._validate, self._every, self._stepped = validate, every, stepped
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.global_step == 0:
             self._note(state, model)
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        self._stepped(state.global_step, state.max_steps)
         if state.global_step % self._every == 0 or state.global_step == state.max_steps:
             self._note(state, model)
 

@@ -2,45 +2,84 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from statistics import mean
+from typing import Any, NamedTuple
 
 from icl_bench.errors import IclBenchError
 from icl_bench.study.model import Source
-from icl_bench.study.scoring import kinds, manager, quiet, task_name
+from icl_bench.study.scoring import Context, kinds, load_tasks
 
 
-def check_context(source: Source, world: Path, dataset: str, documents: int | None) -> None:
-    """Check that documents and questions fit.
+class Size(NamedTuple):
+    """What stands before a question."""
 
-    Args:
-        documents: how many; None for as many as the tasks take.
+    documents: float
+    tokens: float
+    """Both of the mean question, where questions have documents of their own."""
+
+
+def documents_of(world: Path, dataset: str, documents: int | None) -> int:
+    """How many documents are in context: as many as is said, or as the tasks take.
 
     Raises:
-        IclBenchError: they do not, or there are fewer documents. The message says how many fit.
+        IclBenchError: there are fewer.
     """
-    names = [task_name(dataset, kind, True) for kind in kinds(world, dataset)]
-    with quiet():
-        tasks = manager(world).load(names)["tasks"]
-    task = next(iter(tasks.values()))
-    texts = task.sampler.texts
-    count = task.config.num_fewshot if documents is None else documents
-    if count > len(texts):
-        raise IclBenchError(f"--documents {count}, but {dataset} has {len(texts)} documents; ask for {len(texts)} or fewer")
-    each = _lengths(source, [f"{text}\n\n" for text in texts[:count]])
-    question = max(
-        max(_lengths(source, [f"{doc['question']} {choice}" for doc in one.dataset["test"] for choice in doc["choices"]]))
-        for one in tasks.values()
-    )
-    if sum(each) + question >= source.window:
-        room = source.window - 1 - question
+    count, most = _counts(world, dataset)
+    if documents is not None and documents > most:
+        raise IclBenchError(f"--documents {documents}, but {dataset} has {most} documents; ask for {most} or fewer")
+    return count if documents is None else documents
+
+
+@cache
+def _counts(world: Path, dataset: str) -> tuple[int, int]:
+    """How many documents the tasks take, and how many there are."""
+    kind = next(iter(kinds(world, dataset)))
+    [task] = load_tasks(world, dataset, [kind], Context(True))
+    return task.config.num_fewshot, len(task.sampler.texts)
+
+
+def check_context(source: Source, world: Path, dataset: str, context: Context) -> Size:
+    """Check that documents and questions fit.
+
+    Returns:
+        How large the context is.
+
+    Raises:
+        IclBenchError: they do not fit, or there are fewer documents. The message says how many fit.
+    """
+    tasks = load_tasks(world, dataset, list(kinds(world, dataset)), context)
+    asked = [doc for task in tasks for doc in task.dataset["test"]]
+    questions = [
+        max(lengths)
+        for lengths in _grouped(source, [[f"{doc['question']} {choice}" for choice in doc["choices"]] for doc in asked])
+    ]
+    texts = tasks[0].sampler.texts
+    if context.oracle is None:
+        count = documents_of(world, dataset, context.documents)
+        each = _lengths(source, [f"{text}\n\n" for text in texts[:count]])
+        sizes, longest = [Size(count, sum(each))], sum(each) + max(questions)
+        room = source.window - 1 - max(questions)
         fitting = sum(total <= room for total in accumulate(each))
-        remedy = f"--documents {fitting} fits" if fitting else "not one document fits"
+        option, told = "--documents", f"{count:,} documents"
+    else:
+        each = _lengths(source, [f"{text}\n\n" for text in texts])
+        places = [task.sampler.places(doc) for task in tasks for doc in task.dataset["test"]]
+        sizes = [Size(len(found), sum(each[place] for place in found)) for found in places]
+        longest = max(round(size.tokens) + question for size, question in zip(sizes, questions, strict=True))
+        proof = max(len(found) for found in places) - context.oracle
+        room = source.window - 1 - max(questions)
+        fitting = sum(total <= room for total in accumulate(sorted(each, reverse=True))) - proof  # whichever are drawn
+        option, told = "--oracle", f"{proof + context.oracle:,} documents"
+    if longest >= source.window:
+        remedy = f"{option} {fitting} fits" if fitting > 0 else "not one document fits"
         raise IclBenchError(
-            f"{dataset}: {count:,} documents with the longest question have {sum(each) + question:,} tokens, the window of "
-            f"{source.name} {source.window:,}; {remedy}"
+            f"{dataset}: {told} with the longest question have {longest:,} tokens, the window of {source.name} "
+            f"{source.window:,}; {remedy}"
         )
+    return Size(mean(size.documents for size in sizes), mean(size.tokens for size in sizes))
 
 
 def check_examples(source: Source, dataset: str, texts: list[str]) -> None:
@@ -60,3 +99,9 @@ def check_examples(source: Source, dataset: str, texts: list[str]) -> None:
 def _lengths(source: Source, texts: list[str]) -> list[int]:
     tokenizer: Any = source.tokenizer
     return [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
+
+
+def _grouped(source: Source, groups: list[list[str]]) -> list[list[int]]:
+    """Lengths of texts in groups, found at once."""
+    lengths = iter(_lengths(source, [text for group in groups for text in group]))
+    return [[next(lengths) for _ in group] for group in groups]
