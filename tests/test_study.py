@@ -19,12 +19,16 @@ from filelock import FileLock
 pytest.importorskip("trl")
 pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
+from peft import LoraConfig, get_peft_model
 from torch.cuda import is_available
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from icl_bench import IclBenchError, load_dataset
 from icl_bench.cli import main
 from icl_bench.study.cells import Cell, finished
 from icl_bench.study.failures import in_one_line
+from icl_bench.study.model import Source
+from icl_bench.study.plan import plan, shape_of
 from icl_bench.study.progress import expected
 from icl_bench.study.report import side_by_side
 from icl_bench.study.settings import CONDITIONS, settings
@@ -202,8 +206,8 @@ def test_studies_side_by_side(done, tmp_path):
 @pytest.mark.filterwarnings("ignore")  # of the libraries
 @pytest.mark.parametrize("lora", [False, True])
 def test_training_that_is_finished_is_not_trained_further(tmp_path, lora):
-    torch = pytest.importorskip("torch")
-    from icl_bench.study.model import Source
+    import torch
+
     from icl_bench.study.training import finetune
 
     short = {"steps": {"reversal": 6}, "lora": lora, "checkpoint_every": 4, "validate_every": 4}
@@ -223,6 +227,66 @@ def test_training_that_is_finished_is_not_trained_further(tmp_path, lora):
     assert weights.keys() == again.keys() == before.keys()
     assert all(torch.equal(weights[name], again[name]) for name in weights)
     assert any(not torch.equal(weights[name], before[name]) for name in weights)
+
+
+# ---- the plan
+
+
+def test_a_plan_counts_what_is_read(done):
+    _, planned = plan(settings(SMALL))
+    cells = {cell["condition"]: cell for cell in results(done)["cells"] if cell["first"] is None}
+    assert [row.condition for row in planned] == list(cells)
+    for row in planned:
+        cell = cells[row.condition]
+        assert (row.documents, row.context, row.examples, row.steps) == tuple(
+            cell[name] for name in ("documents", "context_tokens", "examples", "steps")
+        )
+        assert row.trained == pytest.approx(cell["tokens"], rel=0.07)  # each example has an end, which is not counted here
+    pretrained, in_context, oracle, finetuned, augmented = planned
+    assert in_context.scored == pretrained.scored + in_context.context
+    assert oracle.scored == pytest.approx(pretrained.scored + 2 * FACTS * oracle.context)
+    assert finetuned.scored == 4 * pretrained.scored  # and before, at step 20, at 40
+    assert augmented.flops > finetuned.flops > pretrained.flops
+    assert finetuned.disk == 3 * 12 * sum(weights.numel() for weights in Source(str(LEARNER)).load().parameters())
+
+
+@pytest.mark.filterwarnings("ignore")  # of peft
+def test_sizes_of_a_model(tmp_path):
+    config = LlamaConfig(
+        vocab_size=32,
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        tie_word_embeddings=False,
+    )
+    model = LlamaForCausalLM(config)
+    shutil.copytree(LEARNER, tmp_path / "tiny")
+    model.save_pretrained(tmp_path / "tiny")
+    shape = shape_of(Source(str(tmp_path / "tiny")))
+    number = sum(weights.numel() for weights in model.parameters())
+    assert (shape.parameters, shape.matrices) == (number, number - 32 * 8)
+    assert (shape.layers, shape.hidden, shape.inner, shape.attention) == (2, 8, 16, 8)
+    assert shape.cache == 2 * 2 * 4 * 2  # layers, keys and values, width, bytes
+    adapted = get_peft_model(model, LoraConfig(r=3, target_modules="all-linear", task_type="CAUSAL_LM"))
+    assert adapted.get_nb_trainable_parameters()[0] == 3 * shape.adapted
+    learner = shape_of(Source(str(LEARNER)))
+    assert learner.matrices == learner.parameters  # the table of embeddings is used for the output too
+
+
+def test_a_plan_is_printed_and_runs_nothing(tmp_path, inside, config, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, told, _ = inside("study", "--config", config, "--seeds", "0,1", "--plan")
+    rows = [line.split(" | ") for line in told.splitlines() if line.startswith("| reversal |")]
+    assert (status, [row[1].replace(" ", "_") for row in rows]) == (0, list(CONDITIONS))
+    assert "0.00 billion parameters, all weights trained, batch 32. For each seed:" in told
+    assert re.search(r"With 2 seeds: about [\d.]+ hours of one A100 or [\d.]+ hours of one H100\.\n", told)
+    assert list(tmp_path.iterdir()) == []
+    status, _, complaint = inside("study", "--config", config, "--method", "local", "--plan")
+    assert (status, complaint.count("\n")) == (2, 1)
+    assert "--plan cannot count documents that a model will write (--method local)" in complaint
+    assert inside("study", "--config", config)[::2] == (2, "icl-bench: --out is not said; give a folder for the study\n")
 
 
 # ---- bad input
@@ -278,9 +342,9 @@ def test_what_fits_the_window_is_said_and_fits(tmp_path, inside, short):
     options = ["study", "--model", short, "--datasets", "reversal", "--conditions", "in_context", "--out", tmp_path / "x"]
     options += ["--set", "reversal.facts=12"]
     _, _, refused = inside(*options)
-    fits = int(refused.split("--documents ")[1].split()[0])
+    fits = int(refused.split("--documents reversal=")[1].split()[0])
     assert "120 documents with the longest question have " in refused
-    assert f"600; --documents {fits} fits" in refused
+    assert f"600; --documents reversal={fits} fits" in refused
     assert inside(*options, "--documents", fits + 1)[0] == 2
     assert inside(*options, "--documents", fits)[0] == 0  # in the same folder: nothing was begun
     assert "holds a study in which settings.documents.reversal is" in inside(*options, "--documents", fits - 1)[2]

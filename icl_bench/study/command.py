@@ -16,7 +16,7 @@ _NEEDED = "pip install 'icl_bench[study]'"
 
 
 def study(
-    out: Annotated[Path, typer.Option(help="Folder of the study. One that was interrupted goes on.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the study. One that was interrupted goes on.")] = None,
     model: Annotated[str | None, typer.Option(help="A causal model of transformers: a folder, or a name on the Hub.")] = None,
     datasets: Annotated[str | None, typer.Option(help="Separated by commas: reversal,semantic_structure.")] = None,
     conditions: Annotated[
@@ -39,11 +39,14 @@ def study(
     batch_size: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At its highest.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, bfloat16 or float32. auto: bfloat16 where the GPU has it.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Run nothing: print tokens, memory and time of every cell.")] = False,
 ) -> None:
     """Reproduce the protocol on a model: worlds, training, scores, report. The same command goes on where it was stopped.
 
     For example: icl-bench study --model Qwen/Qwen3-0.6B-Base --datasets reversal --seeds 0,1,2 --out runs/qwen
     """
+    if out is None and not plan:
+        raise IclBenchError("--out is not said; give a folder for the study")
     from icl_bench.study.settings import settings
     from icl_bench.worlds import WORLDS
 
@@ -65,12 +68,16 @@ def study(
         given["training"] |= {"steps": dict.fromkeys(WORLDS, steps), "steps_augmented": dict.fromkeys(WORLDS, steps)}
     chosen = settings({name: value for name, value in given.items() if value is not None}, config)
     try:
+        from icl_bench.study import plan as planning
         from icl_bench.study.progress import Display
         from icl_bench.study.run import study as run
     except ModuleNotFoundError as error:
         raise IclBenchError(f"a study needs the package {error.name!r}; {_NEEDED}") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries
+        if out is None or plan:
+            typer.echo(planning.table(chosen, *planning.plan(chosen)), nl=False)
+            return
         run(chosen, out, Display(Console(stderr=True)))
     typer.echo(f"wrote {out / 'report.md'} and {out / 'results.json'}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def _read(results: Mapping[str, Any]) -> list[str]:
         context = [f"{cell[name]:,.0f}" if cell["documents"] else "" for name in ("documents", "context_tokens")]
         trained = [""] * 6
         if cell["steps"]:
-            passes = cell["steps"] * batch / cell["examples"]
+            passes = cell["steps"] / ceil(cell["examples"] / batch)  # the last batch of each holds what is left
             loss = f"{cell['losses'][-1]['loss']:.3f}" if cell["losses"] else ""
             course = ", ".join(f"{_percent(entry['accuracy'][STATED])} ({entry['step']})" for entry in cell["validation"])
             trained = [f"{cell['examples']:,}", f"{cell['steps']:,}", f"{passes:.1f}", f"{cell['tokens']:,}", loss, course]

@@ -9,27 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from icl_bench.errors import IclBenchError
-from icl_bench.loading import load_dataset
 from icl_bench.study.cells import Cell, finished, write_json
 from icl_bench.study.failures import in_one_line
 from icl_bench.study.model import Source
 from icl_bench.study.progress import Display
+from icl_bench.study.protocol import cells_of, check_cell, context_of, examples_of
 from icl_bench.study.report import write_report
 from icl_bench.study.results import write_results
-from icl_bench.study.scoring import CLOSED_BOOK, Context, kinds, score
-from icl_bench.study.settings import IN_CONTEXT, TRAINED, Settings
+from icl_bench.study.scoring import kinds, score
+from icl_bench.study.settings import TRAINED, Settings
 from icl_bench.study.training import Step, Trained, finetune
-from icl_bench.study.window import Size, check_context, check_examples, documents_of
-from icl_bench.study.worlds import augmented, augmented_sha256, data_sha256, world
-from icl_bench.training import training_text
-
-if TYPE_CHECKING:
-    from datasets import Dataset
+from icl_bench.study.window import check_examples
+from icl_bench.study.worlds import augmented_sha256, data_sha256, world
 
 STUDY = "study.json"
 
@@ -51,12 +47,12 @@ def study(settings: Settings, out: Path, display: Display | None = None) -> dict
         common = _claim(out, {"model": source.identity, "settings": settings.shared()})
     with _alone(out), display or Display() as shown:
         with in_one_line("study", out):
-            cells = list(_cells(settings, out))
+            cells = list(cells_of(settings, out))
             missing = [cell for cell in cells if not cell.finished(out)]
             if len(missing) < len(cells):
                 shown.say(f"{len(cells) - len(missing)} of {len(cells)} cells are finished")
             for cell in missing:
-                _check(source, settings, cell, out)
+                check_cell(source, settings, cell, out)
         for place, cell in enumerate(missing):
             shown.begin(cell, cells.index(cell) + 1, len(cells))
             with in_one_line(str(cell), out):
@@ -66,20 +62,6 @@ def study(settings: Settings, out: Path, display: Display | None = None) -> dict
             results = write_results(out, common)
             write_report(out, results)
     return results
-
-
-def _cells(settings: Settings, out: Path) -> Iterator[Cell]:
-    """All cells, in the order in which they are done. The worlds are made, if they are not there."""
-    for seed in settings.seeds:
-        for dataset in settings.datasets:
-            folder = world(out, settings, dataset, seed)
-            for condition in settings.conditions:
-                if condition == "in_context":
-                    most = documents_of(folder, dataset, settings.documents.get(dataset))
-                    for first in sorted(settings.documents_curve):
-                        if first < most:
-                            yield Cell(dataset, condition, seed, first)
-                yield Cell(dataset, condition, seed)
 
 
 @contextmanager
@@ -140,46 +122,22 @@ def _difference(there: Any, here: Any, place: str = "") -> str:
     return f"{place} is {there}, not {here}"
 
 
-def _check(source: Source, settings: Settings, cell: Cell, out: Path) -> None:
-    """Find what would fail, and make the data."""
-    folder = world(out, settings, cell.dataset, cell.seed)
-    if cell.condition in IN_CONTEXT:
-        check_context(source, folder, cell.dataset, _context(settings, cell))
-    if cell.condition == "augmented" and settings.augmentation.method != "closure":
-        return  # its documents are written by the model, when it is their turn
-    if cell.condition in TRAINED:
-        check_examples(source, cell.dataset, list(_examples(settings, cell, folder)["text"]))
-
-
-def _context(settings: Settings, cell: Cell) -> Context:
-    """What stands before a question in a cell."""
-    if cell.condition == "in_context":
-        return Context(True, cell.first or settings.documents.get(cell.dataset))
-    return Context(True, oracle=settings.oracle) if cell.condition == "oracle" else CLOSED_BOOK
-
-
-def _examples(settings: Settings, cell: Cell, folder: Path) -> Dataset:
-    splits = ["train"]
-    if cell.condition == "augmented":
-        splits.append(augmented(folder, settings, cell.dataset))
-    return training_text(load_dataset(cell.dataset, path=folder), settings.training.splitting, splits=splits)
-
-
 def _do(source: Source, settings: Settings, cell: Cell, out: Path, stepped: Step) -> None:
     """Train and score one cell."""
     start = time.monotonic()
     folder = world(out, settings, cell.dataset, cell.seed)
-    checkpoints, context = cell.folder(out) / "checkpoints", _context(settings, cell)
-    size = check_context(source, folder, cell.dataset, context) if context.in_context else Size(0, 0)
+    checkpoints, size = cell.folder(out) / "checkpoints", check_cell(source, settings, cell, out)
     made: Trained | None = None
     examples = 0
     if cell.condition in TRAINED:
-        texts = list(_examples(settings, cell, folder)["text"])
+        texts = list(examples_of(settings, cell, folder)["text"])
         check_examples(source, cell.dataset, texts)
         examples = len(texts)
         made = _trained(source, settings, cell, folder, texts, checkpoints, stepped)
     model = made.model if made else source.load()
-    questions = score(model, source.tokenizer, folder, cell.dataset, list(kinds(folder, cell.dataset)), context)
+    questions = score(
+        model, source.tokenizer, folder, cell.dataset, list(kinds(folder, cell.dataset)), context_of(settings, cell)
+    )
     facts = {
         "dataset": cell.dataset,
         "condition": cell.condition,

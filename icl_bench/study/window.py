@@ -53,28 +53,27 @@ def check_context(source: Source, world: Path, dataset: str, context: Context) -
     tasks = load_tasks(world, dataset, list(kinds(world, dataset)), context)
     asked = [doc for task in tasks for doc in task.dataset["test"]]
     questions = [
-        max(lengths)
-        for lengths in _grouped(source, [[f"{doc['question']} {choice}" for choice in doc["choices"]] for doc in asked])
+        max(each) for each in _grouped(source, [[f"{doc['question']} {choice}" for choice in doc["choices"]] for doc in asked])
     ]
     texts = tasks[0].sampler.texts
     if context.oracle is None:
         count = documents_of(world, dataset, context.documents)
-        each = _lengths(source, [f"{text}\n\n" for text in texts[:count]])
+        each = lengths(source, [f"{text}\n\n" for text in texts[:count]])
         sizes, longest = [Size(count, sum(each))], sum(each) + max(questions)
         room = source.window - 1 - max(questions)
         fitting = sum(total <= room for total in accumulate(each))
-        option, told = "--documents", f"{count:,} documents"
+        option, told = f"--documents {dataset}=", f"{count:,} documents"
     else:
-        each = _lengths(source, [f"{text}\n\n" for text in texts])
+        each = lengths(source, [f"{text}\n\n" for text in texts])
         places = [task.sampler.places(doc) for task in tasks for doc in task.dataset["test"]]
         sizes = [Size(len(found), sum(each[place] for place in found)) for found in places]
         longest = max(round(size.tokens) + question for size, question in zip(sizes, questions, strict=True))
         proof = max(len(found) for found in places) - context.oracle
         room = source.window - 1 - max(questions)
         fitting = sum(total <= room for total in accumulate(sorted(each, reverse=True))) - proof  # whichever are drawn
-        option, told = "--oracle", f"{proof + context.oracle:,} documents"
+        option, told = "--oracle ", f"{proof + context.oracle:,} documents"
     if longest >= source.window:
-        remedy = f"{option} {fitting} fits" if fitting > 0 else "not one document fits"
+        remedy = f"{option}{fitting} fits" if fitting > 0 else "not one document fits"
         raise IclBenchError(
             f"{dataset}: {told} with the longest question have {longest:,} tokens, the window of {source.name} "
             f"{source.window:,}; {remedy}"
@@ -88,7 +87,7 @@ def check_examples(source: Source, dataset: str, texts: list[str]) -> None:
     Raises:
         IclBenchError: the longest does not.
     """
-    longest = max(_lengths(source, texts)) + 1  # the end of the text
+    longest = max(lengths(source, texts)) + 1  # the end of the text
     if longest > source.window:
         raise IclBenchError(
             f"{dataset}: the longest example to train on has {longest:,} tokens, the window of {source.name} {source.window:,}; "
@@ -96,12 +95,13 @@ def check_examples(source: Source, dataset: str, texts: list[str]) -> None:
         )
 
 
-def _lengths(source: Source, texts: list[str]) -> list[int]:
+def lengths(source: Source, texts: list[str]) -> list[int]:
+    """Tokens of texts, without those that mark beginning and end."""
     tokenizer: Any = source.tokenizer
     return [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
 
 
 def _grouped(source: Source, groups: list[list[str]]) -> list[list[int]]:
     """Lengths of texts in groups, found at once."""
-    lengths = iter(_lengths(source, [text for group in groups for text in group]))
-    return [[next(lengths) for _ in group] for group in groups]
+    each = iter(lengths(source, [text for group in groups for text in group]))
+    return [[next(each) for _ in group] for group in groups]
