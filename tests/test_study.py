@@ -289,6 +289,27 @@ def test_a_plan_is_printed_and_runs_nothing(tmp_path, inside, config, monkeypatc
     assert inside("study", "--config", config)[::2] == (2, "icl-bench: --out is not said; give a folder for the study\n")
 
 
+REPRODUCE = (LEARNER.parent.parent / "docs" / "reproduce.md").read_text()
+
+
+@pytest.mark.parametrize("command", re.findall(r"^icl-bench study .*$", REPRODUCE, re.MULTILINE))
+def test_commands_of_the_documentation_are_understood(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    for name, text in re.findall(r"```yaml\n# (\S+)\n(.*?)```", REPRODUCE, re.DOTALL):
+        Path(name).write_text(text)
+    asked = []
+    monkeypatch.setattr("icl_bench.study.run.study", lambda chosen, *_: asked.append(chosen))
+    monkeypatch.setattr("icl_bench.study.plan.plan", lambda chosen: (asked.append(chosen), []))
+    monkeypatch.setattr("icl_bench.study.plan.table", lambda *_: "")
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    [chosen] = asked
+    assert chosen.seeds == (0, 1, 2)
+    assert chosen.training.lora == ("7B" in chosen.model)
+
+
 # ---- bad input
 
 

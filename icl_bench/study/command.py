@@ -38,6 +38,9 @@ def study(
     steps: Annotated[int | None, typer.Option(help="Steps of training, for all datasets.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At its highest.")] = None,
+    gradient_checkpointing: Annotated[
+        bool | None, typer.Option("--gradient-checkpointing", help="Less memory in training, more time.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="auto, bfloat16 or float32. auto: bfloat16 where the GPU has it.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Run nothing: print tokens, memory and time of every cell.")] = False,
 ) -> None:
@@ -50,7 +53,13 @@ def study(
     from icl_bench.study.settings import settings
     from icl_bench.worlds import WORLDS
 
-    training = {"splitting": splitting, "lora": lora, "batch_size": batch_size, "learning_rate": learning_rate}
+    training = {
+        "splitting": splitting,
+        "lora": lora,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "gradient_checkpointing": gradient_checkpointing,
+    }
     given: dict[str, Any] = {
         "model": model,
         "datasets": _names(datasets),

@@ -33,6 +33,6 @@ def in_one_line(what: str, out: Path) -> Iterator[None]:
             reason = getattr(error, "strerror", None) or text[:150]
             raise IclBenchError(f"{what}: cannot write to {out}: {reason}; make room, and the same command goes on") from error
         if isinstance(error, MemoryError) or should_reduce_batch_size(error):
-            remedy = "--batch-size, --lora, training.gradient_checkpointing and --documents need less of it"
+            remedy = "--batch-size, --lora, --gradient-checkpointing and --documents need less of it"
             raise IclBenchError(f"{what}: out of memory; {remedy}; what is finished is kept in {out}") from error
         raise

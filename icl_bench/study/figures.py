@@ -93,8 +93,9 @@ def draw_lines(rows: Sequence[Row], over: str, out: Path, name: str, title: str)
         panel.set_xlabel(over)
         if over == "documents":
             panel.set_xscale("log")
-        elif over == "hops":
-            panel.set_xticks(sorted({row[over] for row in same}))
+            panel.minorticks_off()
+        if over != "steps":
+            panel.set_xticks(list(chances), [f"{value:g}" for value in chances])
     return _save(figure, panels[0], out, name, title)
 
 

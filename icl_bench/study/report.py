@@ -27,8 +27,7 @@ def write_report(out: Path, results: Mapping[str, Any]) -> None:
         lines += [f"## {dataset}", "", *_accuracies([results], dataset), ""]
         for figure in _figures(results, dataset, out, f"{dataset}: {Path(name).name}"):
             lines += [f"![{figure.stem}]({figure.name})", ""]
-        lines += [*_tests(results["tests"], dataset), ""]
-    lines += ["## What was read", "", *_read(results), "", "## Versions", ""]
+    lines += ["## What was read", "", *_read(results), "", "## Tests", "", *_tests(results["tests"]), "", "## Versions", ""]
     hardware = results["hardware"]
     lines.append(f"icl_bench {results['icl_bench']}, " + ", ".join(f"{k} {v}" for k, v in results["versions"].items() if v) + ".")
     lines.append(f"{hardware['system']}, {hardware['machine']}, {', '.join(hardware['gpus']) or 'no GPU'}.")
@@ -104,16 +103,16 @@ def _accuracies(studies: Sequence[Mapping[str, Any]], dataset: str) -> list[str]
     return lines
 
 
-def _tests(tests: Sequence[Row], dataset: str) -> list[str]:
-    rows = [row for row in tests if row["dataset"] == dataset]
+def _tests(rows: Sequence[Row]) -> list[str]:
+    """For two conditions each, whether one answers the same questions better."""
     if not rows:
-        return []
-    lines = ["McNemar's exact test on the same questions (p adjusted by Benjamini and Hochberg over all tests)"]
-    lines = [f"{lines[0]}, and Student's paired test over seeds:", ""]
-    lines += _header(["question", "from", "to", "difference", "gained", "lost", "p", "adjusted", "p over seeds"])
+        return ["Two conditions are needed."]
+    adjusted = "(p adjusted by Benjamini and Hochberg over all of these tests)"
+    lines = [f"McNemar's exact test on the same questions {adjusted}, and Student's paired test over seeds:", ""]
+    lines += _header(["dataset", "question", "from", "to", "difference", "gained", "lost", "p", "adjusted", "p over seeds"])
     for row in rows:
         difference = f"{100 * row['difference']:+.1f}{_error(row['error'])}"
-        names = [row["kind"], row["first"].replace("_", " "), row["second"].replace("_", " ")]
+        names = [row["dataset"], row["kind"], row["first"].replace("_", " "), row["second"].replace("_", " ")]
         ps = (row["p"], row["p_adjusted"], row["p_over_seeds"])
         lines.append(_line([*names, difference, row["gained"], row["lost"], *map(_p, ps)]))
     return lines

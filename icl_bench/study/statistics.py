@@ -49,8 +49,10 @@ def summary(answers: Answers) -> list[dict[str, Any]]:
 
 def by(field: str, answers: Answers) -> list[dict[str, Any]]:
     """The same for each value of a column: `relation` or `hops`, least first."""
-    rows = _rows(answers, ("dataset", "split", "kind", "condition", field))
-    return sorted(rows, key=lambda row: (row["dataset"], row["split"] == "test", row["kind"], row["condition"], row[field]))
+    group = ("dataset", "split", "kind", "condition")
+    rows = list(_rows(answers, (*group, field)))
+    order = {key: place for place, key in enumerate(dict.fromkeys(tuple(row[name] for name in group) for row in rows))}
+    return sorted(rows, key=lambda row: (order[tuple(row[name] for name in group)], row[field]))
 
 
 def over_documents(contexts: Iterable[tuple[str, int, float, Sequence[Question]]]) -> list[dict[str, Any]]:
