@@ -96,7 +96,7 @@ def done(tmp_path_factory, config):
     lines = made.stderr.splitlines()
     assert lines[::2] == [f"{cell} ({place} of 6)" for place, cell in enumerate(CELLS, 1)]
     for left, line in zip(range(5, 0, -1), lines[1::2], strict=False):
-        assert re.fullmatch(rf"  \d+ s; {left} remain, about \d+ (s|min)", line)
+        assert re.fullmatch(rf"  \d+ s; {left} remains?, about \d+ (s|min)", line)
     assert re.fullmatch(r"  \d+ s", lines[-1])
     return out
 

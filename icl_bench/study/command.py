@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,7 +88,7 @@ def study(
         if out is None or plan:
             typer.echo(planning.table(chosen, *planning.plan(chosen)), nl=False)
             return
-        run(chosen, out, Display(Console(stderr=True)))
+        run(chosen, out, Display(Console(file=sys.stderr)))
     typer.echo(f"wrote {out / 'report.md'} and {out / 'results.json'}")
 
 

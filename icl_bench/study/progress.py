@@ -23,7 +23,14 @@ class Display:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(quiet=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
-        self._bars = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
+        self._bars = Progress(
+            *columns,
+            console=self._console,
+            transient=True,
+            redirect_stdout=False,  # scoring silences the standard error for a while
+            redirect_stderr=False,
+            disable=not self._console.is_terminal,
+        )
         self._bar = self._bars.add_task("", total=None, visible=False)
         self._start = 0.0
 
@@ -57,7 +64,8 @@ class Display:
         """
         took = _duration(time.monotonic() - self._start)
         left = expected(remaining, seconds)
-        more = f"; {len(remaining)} remain, about {_duration(left)}" if remaining and left is not None else ""
+        count = len(remaining)
+        more = f"; {count} remain{'s' * (count == 1)}, about {_duration(left)}" if remaining and left is not None else ""
         self.say(f"  {took}{more}")
 
 
