@@ -34,5 +34,6 @@ def show(name: str, question_id: str | None, seed: int = 0, path: Path | None = 
         yield f"  Proof, {row['hops']} hop{'s' if row['hops'] > 1 else ''}:"
         for fact_id in row["facts"]:
             told = [document for document in data["train"] if fact_id in document["facts"]]
-            yield f"    {facts[fact_id]['sentence']}  [{fact_id}, stated in {len(told)} documents, first in {told[0]['id']}]"
+            number = f"{len(told)} document{'s' * (len(told) > 1)}"
+            yield f"    {facts[fact_id]['sentence']}  [{fact_id}, stated in {number}, first in {told[0]['id']}]"
         yield ""

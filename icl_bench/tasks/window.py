@@ -66,7 +66,8 @@ def check_window(
         each = _token_counts(tokenizer, [f"{text}\n\n" for text in documents])
         room = window - 1 - to_come - (longest - sum(each))
         fitting = sum(total <= room for total in accumulate(each))
-        remedy = f"--num_fewshot {fitting} fits" if fitting else "not one document fits"
+        less = f"--num_fewshot {fitting} fits" if fitting else "not one document fits"
+        remedy = less if documents else "there are no documents to leave out"
     if to_come:
         remedy += ", or keep less for the answer with max_gen_toks in --gen_kwargs"
     raise IclBenchError(
