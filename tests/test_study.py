@@ -13,15 +13,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from filelock import FileLock
-
-pytest.importorskip("trl")
-pytest.importorskip("scipy")
-pytest.importorskip("matplotlib")
 from peft import LoraConfig, get_peft_model
-from torch.cuda import is_available
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, LlamaConfig, LlamaForCausalLM, MambaConfig
 
 from icl_bench import IclBenchError, load_dataset
 from icl_bench.cli import main
@@ -63,8 +59,8 @@ ALONE = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 COMMAND = [sys.executable, "-m", "icl_bench"]
 
 
-def run(*arguments):
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, env=ALONE)
+def run(*arguments, cwd=None):
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False, env=ALONE, cwd=cwd)
 
 
 @pytest.fixture
@@ -90,7 +86,7 @@ def config(tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, config):
     out = tmp_path_factory.mktemp("runs") / "learner"
-    made = run("study", "--config", config, "--out", out)
+    made = run("study", "--config", config, "--out", out, cwd=out.parent)  # outside any checkout
     assert made.returncode == 0, made.stderr
     assert made.stdout == f"wrote {out / 'report.md'} and {out / 'results.json'}\n"
     lines = made.stderr.splitlines()
@@ -162,7 +158,10 @@ def test_the_report_says_what_the_results_say(done):
             entry = next(e for e in found["summary"] if (e["kind"], e["condition"]) == (kind, condition))
             assert cell.startswith(f"{100 * entry['accuracy']:.1f} ± {100 * entry['error_over_questions']:.1f}")
     assert len(found["tests"]) == 2 * 10
-    assert found["versions"]["trl"]
+    [environment] = found["environments"]
+    assert environment["versions"]["trl"]
+    assert environment["cells"] == [str(cell) for cell in finished(done)]
+    assert found["precision"] == "float32"
     assert found["model"]["sha256"]
     assert not list(done.rglob("checkpoint*"))
 
@@ -206,8 +205,6 @@ def test_studies_side_by_side(done, tmp_path):
 @pytest.mark.filterwarnings("ignore")  # of the libraries
 @pytest.mark.parametrize("lora", [False, True])
 def test_training_that_is_finished_is_not_trained_further(tmp_path, lora):
-    import torch
-
     from icl_bench.study.training import finetune
 
     short = {"steps": {"reversal": 6}, "lora": lora, "checkpoint_every": 4, "validate_every": 4}
@@ -222,11 +219,37 @@ def test_training_that_is_finished_is_not_trained_further(tmp_path, lora):
     assert len(measured) == 3  # before, at step 4 and in the end; then never again
     assert (second.steps, second.tokens, second.losses) == (6, first.tokens, first.losses)
     assert [entry["step"] for entry in second.validation] == [0, 4, 6]
-    before = source.load().state_dict()
     weights, again = first.model.state_dict(), second.model.state_dict()
-    assert weights.keys() == again.keys() == before.keys()
+    assert weights.keys() == again.keys()
     assert all(torch.equal(weights[name], again[name]) for name in weights)
-    assert any(not torch.equal(weights[name], before[name]) for name in weights)
+    before = source.load()
+    ids = torch.tensor([source.tokenizer(texts[0])["input_ids"]])
+    assert not torch.equal(first.model(ids).logits, before(ids).logits)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries
+@pytest.mark.parametrize("lora", [False, True])
+def test_trained_models_are_scored_in_the_precision_of_others(tmp_path, lora):
+    """In half precision trainers wrap a model, and casting one casts more than its weights; what is scored is neither."""
+    from icl_bench.study.training import finetune
+
+    short = {"steps": {"reversal": 2}, "lora": lora, "checkpoint_every": 2, "validate_every": 1}
+    options = settings(SMALL | {"training": SMALL["training"] | short}).training
+    source, texts = Source(str(LEARNER)), ["jowot are brighter than femp."]
+    source.dtype = torch.bfloat16
+    clean, measured = source.load(), []
+    ids = torch.tensor([source.tokenizer(texts[0])["input_ids"]])
+    made = finetune(source, texts, options, 2, 0, tmp_path / "kept", lambda model: measured.append(model(ids).logits) or {})
+    assert torch.equal(measured[0], clean(ids).logits)  # before the first step
+    assert measured[0].dtype == torch.bfloat16
+    assert torch.equal(measured[-1], made.model(ids).logits)
+    buffers = dict(clean.named_buffers())
+    assert {name: buffer.dtype for name, buffer in buffers.items()} == dict.fromkeys(buffers, torch.float32)
+    inside = made.model.get_base_model() if lora else made.model
+    assert all(torch.equal(buffer, buffers[name]) for name, buffer in inside.named_buffers())
+    if not lora:
+        clean.load_state_dict(made.model.state_dict())
+        assert torch.equal(clean(ids).logits, made.model(ids).logits)
 
 
 # ---- the plan
@@ -234,15 +257,14 @@ def test_training_that_is_finished_is_not_trained_further(tmp_path, lora):
 
 def test_a_plan_counts_what_is_read(done):
     _, planned = plan(settings(SMALL))
-    cells = {cell["condition"]: cell for cell in results(done)["cells"] if cell["first"] is None}
-    assert [row.condition for row in planned] == list(cells)
-    for row in planned:
-        cell = cells[row.condition]
+    cells = results(done)["cells"]
+    assert [row.condition for row in planned] == [cell["condition"] for cell in cells]
+    for row, cell in zip(planned, cells, strict=True):
         assert (row.documents, row.context, row.examples, row.steps) == tuple(
             cell[name] for name in ("documents", "context_tokens", "examples", "steps")
         )
         assert row.trained == pytest.approx(cell["tokens"], rel=0.07)  # each example has an end, which is not counted here
-    pretrained, in_context, oracle, finetuned, augmented = planned
+    pretrained, _, in_context, oracle, finetuned, augmented = planned
     assert in_context.scored == pretrained.scored + in_context.context
     assert oracle.scored == pytest.approx(pretrained.scored + 2 * FACTS * oracle.context)
     assert finetuned.scored == 4 * pretrained.scored  # and before, at step 20, at 40
@@ -271,6 +293,11 @@ def test_sizes_of_a_model(tmp_path):
     assert shape.cache == 2 * 2 * 4 * 2  # layers, keys and values, width, bytes
     adapted = get_peft_model(model, LoraConfig(r=3, target_modules="all-linear", task_type="CAUSAL_LM"))
     assert adapted.get_nb_trainable_parameters()[0] == 3 * shape.adapted
+    for other in (GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=32), MambaConfig(hidden_size=8, vocab_size=32)):
+        other.save_pretrained(tmp_path / "tiny")
+        shape = shape_of(Source(str(tmp_path / "tiny")))
+        assert shape.adapted > 8
+        assert (shape.attention > 0) == isinstance(other, GPT2Config)
     learner = shape_of(Source(str(LEARNER)))
     assert learner.matrices == learner.parameters  # the table of embeddings is used for the output too
 
@@ -279,10 +306,11 @@ def test_a_plan_is_printed_and_runs_nothing(tmp_path, inside, config, monkeypatc
     monkeypatch.chdir(tmp_path)
     status, told, _ = inside("study", "--config", config, "--seeds", "0,1", "--plan")
     rows = [line.split(" | ") for line in told.splitlines() if line.startswith("| reversal |")]
-    assert (status, [row[1].replace(" ", "_") for row in rows]) == (0, list(CONDITIONS))
+    assert (status, [row[1].replace(" ", "_") for row in rows]) == (0, [cell.condition for cell in CELLS])
     assert "0.00 billion parameters, all weights trained, batch 32. For each seed:" in told
     assert re.search(r"With 2 seeds: about [\d.]+ hours of one A100 or [\d.]+ hours of one H100\.\n", told)
     assert list(tmp_path.iterdir()) == []
+    assert "--plan is for bfloat16; " in inside("study", "--config", config, "--precision", "float32", "--plan")[2]
     status, _, complaint = inside("study", "--config", config, "--method", "local", "--plan")
     assert (status, complaint.count("\n")) == (2, 1)
     assert "--plan cannot count documents that a model will write (--method local)" in complaint
@@ -331,7 +359,10 @@ def test_commands_of_the_documentation_are_understood(tmp_path, monkeypatch, com
         (["--datasets", "reversal", "--documents-curve", "3,b"], "--documents-curve 3,b: write integers"),
         (["--datasets", "reversal", "--documents-curve", "0"], "documents_curve.0: "),
         (["--datasets", "reversal", "--conditions", "oracle", "--oracle", "1000"], "oracle = 1000, but reversal has 999 other"),
-        (["--datasets", "reversal", "--conditions", "oracle", "--oracle", "800"], "8,192; --oracle "),
+        (
+            ["--datasets", "reversal", "--conditions", "oracle", "--oracle", "800"],
+            "and 800 others with the longest question have",
+        ),
         (["--datasets", "reversal", "--precision", "half"], "precision: "),
         (["--datasets", "reversal", "--documents", "2000"], "--documents 2000, but reversal has 1000 documents"),
         (["--datasets", "reversal"], "the window of "),
@@ -356,6 +387,15 @@ def short(tmp_path_factory):
         assert content[key] == 8192
         (folder / name).write_text(json.dumps(content | {key: 600}))
     return folder
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries
+def test_what_fits_the_window_beside_the_oracle_s_documents(tmp_path, inside, short):
+    options = ["study", "--model", short, "--datasets", "reversal", "--conditions", "oracle", "--out", tmp_path / "x"]
+    options += ["--set", "reversal.facts=12"]
+    fits = int(inside(*options, "--oracle", 60)[2].split("600; --oracle ")[1].split()[0])
+    assert f"--oracle {fits} fits" in inside(*options, "--oracle", fits + 1)[2]
+    assert inside(*options, "--oracle", fits)[0] == 0
 
 
 @pytest.mark.filterwarnings("ignore")  # of the libraries
@@ -384,7 +424,7 @@ def test_files_of_settings(tmp_path):
     assert (training.batch_size, training.warmup_steps, training.weight_decay) == (32, 3, 0.0)
 
 
-@pytest.mark.skipif(is_available(), reason="there is a GPU")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_bfloat16_without_a_gpu(tmp_path, inside):
     options = ["--model", LEARNER, "--datasets", "reversal", "--precision", "bfloat16", "--out", tmp_path / "x"]
     status, _, complaint = inside("study", *options)
@@ -414,8 +454,11 @@ def test_a_full_disk_in_training_loses_nothing(done, config, tmp_path):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (MemoryError(), r"^cell: out of memory; --batch-size, .* need less of it; what is finished is kept in out$"),
-        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "^cell: out of memory; "),
+        (MemoryError(), r"^cell: out of memory; --gradient-checkpointing needs less; .*; what is finished is kept in out$"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "^cell: out of memory; "),
+        (RuntimeError("CUDA error: out of memory"), "^cell: out of memory; "),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), "^cell: out of memory; "),
+        (PermissionError(13, "Permission denied"), "^cell: cannot write to out: Permission denied; "),
         (OSError(28, "No space left on device"), "^cell: cannot write to out: No space left on device; make room"),
         (
             RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
@@ -426,15 +469,21 @@ def test_a_full_disk_in_training_loses_nothing(done, config, tmp_path):
 def test_failures_of_the_machine_are_one_line(error, message):
     with pytest.raises(IclBenchError, match=message), in_one_line("cell", Path("out")):
         raise error
-    with pytest.raises(RuntimeError, match="a bug"), in_one_line("cell", Path("out")):
-        raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), FileNotFoundError(2, "No such file"), ConnectionError("no network")])
+def test_other_failures_pass(error):
+    with pytest.raises(type(error), match=str(error.args[-1])), in_one_line("cell", Path("out")):
+        raise error
 
 
 def test_two_studies_in_one_folder(done, config, inside):
+    before = (done / "study.json").read_bytes()
     with FileLock(done / ".lock"):
-        status, _, complaint = inside("study", "--config", config, "--out", done)
+        status, _, complaint = inside("study", "--config", config, "--steps", "7", "--out", done)
     assert (status, complaint.count("\n")) == (2, 1)
     assert complaint.startswith(f"icl-bench: another icl-bench study is running in {done}; ")
+    assert (done / "study.json").read_bytes() == before
 
 
 def test_how_long_the_rest_will_take():
@@ -461,11 +510,20 @@ def test_standard_errors():
     assert (row["accuracy"], row["chance"], row["questions"], row["seeds"]) == (0.75, 0.25, 8, 2)
     assert row["error_over_questions"] == pytest.approx((0.75 * 0.25 / 7) ** 0.5)
     assert row["error_over_seeds"] == pytest.approx(0.25)
-    assert (row["relations"], row["error_over_relations"]) == (1, None)
-    [row] = summary({("d", "finetuned", 0): answers("xxx.x.x.", "ab")})
-    assert row["error_over_relations"] == pytest.approx(3 / 8)  # of the mean of 1 and 1/4
-    [row] = summary({("d", "finetuned", 0): answers("xxx.x.x.", "abcdefgh")})
-    assert row["error_over_relations"] is None  # subsets of one
+    assert (row["accuracy_over_relations"], row["error_over_relations"]) == (None, None)  # one relation
+
+
+def test_errors_over_relations():
+    def over(*rights_and_relations):
+        told = {("d", "finetuned", seed): answers(*one) for seed, one in enumerate(rights_and_relations)}
+        [row] = summary(told)
+        return row["accuracy_over_relations"], row["error_over_relations"]
+
+    assert over(("xxx.x.x.", "ab")) == pytest.approx((5 / 8, 3 / 8))  # of 1 and 1/4
+    assert over(("xxx.xx", "aaab")) == pytest.approx((1 / 2, 1 / 2))  # 1 of five questions, 0 of one: each counts alike
+    assert over(("xxx.x.x.", "ab"), ("xxxx", "ab")) == pytest.approx((13 / 16, 3 / 16))
+    assert over(("xxx.x.x.", "ab"), ("xxxx", "cd")) == pytest.approx((13 / 16, 3 / 16))  # whatever they are called
+    assert over(("xxx.x.x.", "abcdefgh")) == (None, None)  # subsets of one
 
 
 def test_subsets():

@@ -143,7 +143,7 @@ def test_more_documents_than_there_are(folder: str) -> None:
 # ---- oracle
 
 
-@pytest.mark.parametrize("name", [name for name in IN_CONTEXT if "syllogism" in name or "process" in name or "reversal" in name])
+@pytest.mark.parametrize("name", IN_CONTEXT)
 def test_oracle_documents_prove_the_answer(folder: str, name: str) -> None:
     task = load_task(name, path=folder, oracle=3)
     facts = {row["text"]: set(row["facts"]) for row in task.dataset["train"]}
@@ -183,6 +183,7 @@ def test_oracle_documents_stand_anywhere_and_are_drawn_for_each_question(folder:
         ("3", None, "oracle = '3' is no number of documents"),
         (True, None, "oracle = True is no number of documents"),
         (24, None, "oracle = 24, but reversal has 23 other documents; ask for 23 or fewer"),
+        (3, 0, "--num_fewshot 0 and oracle in --metadata; leave one of them out"),
         (3, 5, "--num_fewshot 5 and oracle in --metadata; leave one of them out"),
     ],
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,20 +74,25 @@ class Cell(NamedTuple):
         scratch.replace(folder / "questions.parquet")
         write_json(folder / "cell.json", facts)
 
-    def read(self, out: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """What `save` wrote.
+    def questions(self, out: Path) -> list[dict[str, Any]]:
+        """What became of every question.
 
         Raises:
-            IclBenchError: it is damaged.
+            IclBenchError: the file is damaged.
         """
-        folder = self.folder(out)
-        try:
+        with _readable(folder := self.folder(out)):
+            rows: list[dict[str, Any]] = pq.read_table(folder / "questions.parquet", schema=QUESTIONS).to_pylist()
+        return rows
+
+    def facts(self, out: Path) -> dict[str, Any]:
+        """Steps, tokens, validation and the rest.
+
+        Raises:
+            IclBenchError: the file is damaged.
+        """
+        with _readable(folder := self.folder(out)):
             facts: dict[str, Any] = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
-            questions: list[dict[str, Any]] = pq.read_table(folder / "questions.parquet", schema=QUESTIONS).to_pylist()
-        except (OSError, ValueError, pa.ArrowException) as error:
-            reason = " ".join(str(error).split())[:150]
-            raise IclBenchError(f"{folder} cannot be read ({reason}); remove it, and run the study again") from None
-        return questions, facts
+        return facts
 
 
 def finished(out: Path) -> Iterator[Cell]:
@@ -99,6 +105,15 @@ def finished(out: Path) -> Iterator[Cell]:
                 points = sorted(int(name) for name in names if name.isdecimal())
                 cells = [Cell(dataset, condition, seed, first) for first in [*points, None]]
                 yield from (cell for cell in cells if cell.finished(out))
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:150]
+        raise IclBenchError(f"{folder} cannot be read ({reason}); remove it, and run the study again") from None
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

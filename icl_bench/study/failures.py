@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EACCES, EDQUOT, EEXIST, EFBIG, EIO, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
 
-from accelerate.utils.memory import should_reduce_batch_size
+import torch
 
 from icl_bench.errors import IclBenchError
 
-_DISK = ("No space left on device", "File too large", "Disk quota exceeded", "PytorchStreamWriter", "unexpected pos")
+_DISK = (EACCES, EDQUOT, EEXIST, EFBIG, EIO, ENOSPC, ENOTDIR, EPERM, EROFS)
+"""Numbers of the errors of a folder that cannot be written."""
+_DISK_TEXTS = (*map(os.strerror, (ENOSPC, EDQUOT, EFBIG)), "PytorchStreamWriter", "unexpected pos")
 """What those say that write by themselves and raise no OSError: safetensors, torch."""
+_MEMORY_TEXTS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""What those say that raise no `torch.OutOfMemoryError`: other libraries of CUDA, torch on a CPU."""
 
 
 @contextmanager
@@ -29,10 +35,14 @@ def in_one_line(what: str, out: Path) -> Iterator[None]:
         yield
     except Exception as error:
         text = " ".join(str(error).split())
-        if isinstance(error, OSError) or any(sign in text for sign in _DISK):
+        is_disk = error.errno in _DISK if isinstance(error, OSError) else any(sign in text for sign in _DISK_TEXTS)
+        if is_disk:
             reason = getattr(error, "strerror", None) or text[:150]
             raise IclBenchError(f"{what}: cannot write to {out}: {reason}; make room, and the same command goes on") from error
-        if isinstance(error, MemoryError) or should_reduce_batch_size(error):
-            remedy = "--batch-size, --lora, --gradient-checkpointing and --documents need less of it"
+        is_memory = isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_TEXTS)
+        if is_memory or isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+            remedy = (
+                "--gradient-checkpointing needs less; so do, in another --out, --lora, a smaller --batch-size, fewer --documents"
+            )
             raise IclBenchError(f"{what}: out of memory; {remedy}; what is finished is kept in {out}") from error
         raise

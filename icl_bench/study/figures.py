@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,15 @@ _WIDTH = 0.8
 """Of the bars of one kind."""
 
 
-def error_of(row: Row) -> float:
-    """The standard error to show: over seeds if there are several, or else over questions."""
-    over_seeds = row["error_over_seeds"]
-    return float(over_seeds if over_seeds is not None else row.get("error_over_questions") or 0.0)
+def _errors(rows: Sequence[Row]) -> str:
+    """Which standard errors a figure shows: over seeds if all of its rows have several, or else over questions."""
+    return "seeds" if all(row["error_over_seeds"] is not None for row in rows) else "questions"
+
+
+def _bars(rows: Sequence[Row], over: str) -> list[float]:
+    """Percent; no number where an error is not known, so that no bar is drawn."""
+    errors = [row.get(f"error_over_{over}") for row in rows]
+    return [nan if error is None else 100 * error for error in errors]
 
 
 def draw_bars(rows: Sequence[Row], out: Path, name: str, title: str) -> list[Path]:
@@ -36,7 +42,7 @@ def draw_bars(rows: Sequence[Row], out: Path, name: str, title: str) -> list[Pat
     Returns:
         The files.
     """
-    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    kinds, errors = list(dict.fromkeys(row["kind"] for row in rows)), _errors(rows)
     conditions = _conditions(rows)
     figure = Figure(figsize=(2.2 + 1.7 * len(kinds), 3.6), layout="constrained")
     axes = figure.subplots()
@@ -48,7 +54,7 @@ def draw_bars(rows: Sequence[Row], out: Path, name: str, title: str) -> list[Pat
             [place + shift for place in there],
             [100 * of[kinds[place]]["accuracy"] for place in there],
             _WIDTH / len(conditions),
-            yerr=[100 * error_of(of[kinds[place]]) for place in there],
+            yerr=_bars([of[kinds[place]] for place in there], errors),
             label=condition.replace("_", " "),
             color=_COLOURS[condition],
             capsize=2,
@@ -57,7 +63,7 @@ def draw_bars(rows: Sequence[Row], out: Path, name: str, title: str) -> list[Pat
         chance = 100 * next(row["chance"] for row in rows if row["kind"] == kind)
         axes.hlines(chance, place - 0.5, place + 0.5, colors="black", linestyles="dashed", label="_" if place else "chance")
     axes.set_xticks(range(len(kinds)), [kind.replace("_", "\n") for kind in kinds])
-    return _save(figure, axes, out, name, title)
+    return _save(figure, axes, out, name, title, errors)
 
 
 def draw_lines(rows: Sequence[Row], over: str, out: Path, name: str, title: str) -> list[Path]:
@@ -70,7 +76,7 @@ def draw_lines(rows: Sequence[Row], over: str, out: Path, name: str, title: str)
     Returns:
         The files.
     """
-    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    kinds, errors = list(dict.fromkeys(row["kind"] for row in rows)), _errors(rows)
     figure = Figure(figsize=(1.8 + 2.4 * len(kinds), 3.2), layout="constrained")
     panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for panel, kind in zip(panels, kinds, strict=True):
@@ -80,7 +86,7 @@ def draw_lines(rows: Sequence[Row], over: str, out: Path, name: str, title: str)
             panel.errorbar(
                 [row[over] for row in points],
                 [100 * row["accuracy"] for row in points],
-                [100 * error_of(row) for row in points],
+                _bars(points, errors),
                 label=condition.replace("_", " "),
                 color=_COLOURS[condition],
                 marker="o",
@@ -96,17 +102,18 @@ def draw_lines(rows: Sequence[Row], over: str, out: Path, name: str, title: str)
             panel.minorticks_off()
         if over != "steps":
             panel.set_xticks(list(chances), [f"{value:g}" for value in chances])
-    return _save(figure, panels[0], out, name, title)
+    shown = errors if any(bar == bar for bar in _bars(rows, errors)) else None
+    return _save(figure, panels[0], out, name, title, shown)
 
 
 def _conditions(rows: Sequence[Row]) -> list[str]:
     return [condition for condition in CONDITIONS if any(row["condition"] == condition for row in rows)]
 
 
-def _save(figure: Figure, axes: Any, out: Path, name: str, title: str) -> list[Path]:
+def _save(figure: Figure, axes: Any, out: Path, name: str, title: str, errors: str | None) -> list[Path]:
     """Name the axes, and write the same bytes every time."""
     axes.set_ylim(0, 105)
-    axes.set_ylabel("accuracy, %")
+    axes.set_ylabel("accuracy, %" + (f"\n± standard error over {errors}" if errors else ""))
     figure.suptitle(title, fontsize="large")
     figure.legend(*zip(*_once(figure), strict=True), loc="outside right upper", frameon=False)
     files = [out / f"{name}.{ending}" for ending in ("png", "svg")]

@@ -2,10 +2,12 @@
 
 Tokens are counted with the model's tokenizer. The rest is arithmetic, with P parameters in matrices: a token costs 2P
 operations forward, 4P more backward (2P with LoRA, whose frozen matrices need no gradients), and in attention 4 x layers x
-width for every token that it looks at (Kaplan et al. 2020, arXiv 2001.08361, section 2.1). A step of training also moves all
+width for every token of the context that it looks at (Kaplan et al. 2020, arXiv 2001.08361, section 2.1; within questions and
+examples, which are short, attention is left out). Of a mixture of experts all are counted. A step of training also moves all
 weights and the optimizer's state through memory, which takes longer than the arithmetic when documents are short, and
 each of its kernels has to be launched, which takes longer still with small models. Activations are those of layers with
-gates and root-mean-square norms, in half precision, without the scores of attention, which no kernel of today keeps.
+gates and norms (Korthikanti et al. 2022, arXiv 2205.05198, section 4), without the scores of attention, which no kernel of
+today keeps.
 """
 
 from __future__ import annotations
@@ -18,14 +20,16 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn import Linear
 
 from icl_bench.errors import IclBenchError
 from icl_bench.streams import stream
+from icl_bench.study.cells import Cell
 from icl_bench.study.model import Source
-from icl_bench.study.protocol import cells_of, check_cell, examples_of
+from icl_bench.study.protocol import Reading, cells_of, reading
 from icl_bench.study.scoring import CLOSED_BOOK, kinds, load_tasks
-from icl_bench.study.settings import TRAINED, Settings
-from icl_bench.study.window import Size, lengths
+from icl_bench.study.settings import Settings
+from icl_bench.study.window import lengths
 from icl_bench.study.worlds import world
 
 
@@ -42,10 +46,11 @@ GPUS = {"A100": GPU(0.4 * 312e12, 0.75 * 2.0e12), "H100": GPU(0.4 * 989e12, 0.75
 """With 80 GB."""
 _TRAINED_BYTES = 18
 """Of memory for a parameter that is trained: itself, its gradient and two moments in single precision, a copy in half."""
+_SCORED_BYTES = 2
+"""For each parameter of the model that is scored during training, beside the one that is trained."""
 _MOVED_BYTES = 44
 """Through memory in a step for a parameter that is trained: weights thrice in half precision; gradients written, read, and set to
 zero; weights and moments read and written by the optimizer; the copy made."""
-_FROZEN_MOVED_BYTES = 4
 _CHECKPOINT_BYTES = 12
 """On disk for a parameter that is trained: itself and two moments. Three checkpoints are there for a moment."""
 _OVERHEAD = 2e9
@@ -108,15 +113,16 @@ class Planned(NamedTuple):
 def shape_of(source: Source) -> Shape:
     """The sizes of a model, from its configuration: no weight is loaded."""
     from transformers import AutoModelForCausalLM
+    from transformers.pytorch_utils import Conv1D
 
     config = source.config.get_text_config()
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(source.config)
     embedding, output = model.get_input_embeddings().weight, model.get_output_embeddings()
     tied = output is not None and (output.weight is embedding or config.tie_word_embeddings)
-    inside = [module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and module is not output]
-    heads = config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    inside = [module.weight.shape for module in model.modules() if isinstance(module, (Linear, Conv1D)) and module is not output]
+    heads = getattr(config, "num_attention_heads", None) or 0  # none in a model that is recurrent throughout
+    width = getattr(config, "head_dim", None) or (config.hidden_size // heads if heads else 0)
     total = sum({id(parameter): parameter.numel() for parameter in model.parameters()}.values())
     return Shape(
         parameters=total,
@@ -126,16 +132,19 @@ def shape_of(source: Source) -> Shape:
         attention=heads * width,
         cache=2 * 2 * config.num_hidden_layers * (getattr(config, "num_key_value_heads", None) or heads) * width,
         inner=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
-        adapted=sum(module.in_features + module.out_features for module in inside),
+        adapted=sum(map(sum, inside)),
     )
 
 
 def plan(settings: Settings) -> tuple[Shape, list[Planned]]:
-    """What the cells of the first seed take; with other seeds they are alike.
+    """What the cells of the first seed take on a GPU that has bfloat16; with other seeds they are alike.
 
     Raises:
-        IclBenchError: what `study` refuses, or augmentation by a model, whose documents nobody can count beforehand.
+        IclBenchError: what `study` refuses; single precision; augmentation by a model, whose documents nobody can count
+            beforehand.
     """
+    if settings.precision == "float32":
+        raise IclBenchError("--plan is for bfloat16; leave out --precision float32, and expect twice the memory or more")
     if "augmented" in settings.conditions and settings.augmentation.method != "closure":
         raise IclBenchError(
             f"--plan cannot count documents that a model will write (--method {settings.augmentation.method}); "
@@ -143,16 +152,14 @@ def plan(settings: Settings) -> tuple[Shape, list[Planned]]:
         )
     source = Source(settings.model)
     shape = shape_of(source)
-    once = settings.model_copy(update={"seeds": settings.seeds[:1], "documents_curve": ()})
+    once = settings.model_copy(update={"seeds": settings.seeds[:1]})
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
         planned = []
         for cell in cells_of(once, out):
-            folder = world(out, once, cell.dataset, cell.seed)
-            size = check_cell(source, once, cell, out)
-            texts = list(examples_of(once, cell, folder)["text"]) if cell.condition in TRAINED else []
-            asked = _questions(source, folder, cell.dataset)
-            planned.append(_planned(source, shape, once, cell.dataset, cell.condition, size, texts, asked))
+            read = reading(source, once, cell, out)
+            asked = _questions(source, world(out, once, cell.dataset, cell.seed), cell.dataset)
+            planned.append(_planned(source, shape, once, cell, read, asked))
     return shape, planned
 
 
@@ -170,15 +177,14 @@ def _planned(
     source: Source,
     shape: Shape,
     settings: Settings,
-    dataset: str,
-    condition: str,
-    size: Size,
-    texts: Sequence[str],
+    cell: Cell,
+    read: Reading,
     asked: Sequence[Sequence[int]],
 ) -> Planned:
     training = settings.training
     questions = sum(map(sum, asked))
-    shared = condition == "in_context"
+    size, texts = read
+    shared = cell.condition == "in_context"
     contexts = size.tokens * (1 if shared else sum(map(len, asked)))
     scored = contexts + questions
     looked = size.tokens / 2 * contexts + size.tokens * questions  # pairs of a token and one before it
@@ -187,8 +193,8 @@ def _planned(
     moved = 2.0 * shape.parameters * len(asked)
     disk, besides = 0.0, _CELL
     if texts:
-        steps = training.steps_of(dataset, condition)
-        each = [length + 1 for length in lengths(source, list(texts))]
+        steps = training.steps_of(cell.dataset, cell.condition)
+        each = [length + 1 for length in lengths(source, texts)]
         mean_padded, longest = _padded(each, training.batch_size)
         batch = len(each) / ceil(len(each) / training.batch_size)  # the last one of a pass holds what is left
         trained, padded = steps * batch * mean(each), steps * batch * mean_padded
@@ -197,16 +203,18 @@ def _planned(
         scored += validations * sum(sum(kind[:limit]) for kind in asked)
         new = training.lora_rank * shape.adapted if training.lora else shape.parameters
         frozen = shape.parameters if training.lora else 0
-        moved += steps * (_MOVED_BYTES * new + _FROZEN_MOVED_BYTES * frozen)
+        moved += steps * (_MOVED_BYTES * new + 2 * (2 + training.gradient_checkpointing) * frozen)
         checkpoint = _CHECKPOINT_BYTES * new
         disk = 3.0 * checkpoint
         besides += steps * _STEP + validations * _VALIDATION + steps // training.checkpoint_every * checkpoint / _DISK
-        kept = 2 * shape.hidden if training.gradient_checkpointing else 25 * shape.hidden + 8 * shape.inner
-        activations = longest * (shape.layers * kept + 25 * shape.hidden + 8 * shape.inner)
-        memory = _TRAINED_BYTES * new + 2 * frozen + activations + _OVERHEAD
+        residual = 2 if training.lora else 4  # bytes: it has the precision of the embeddings
+        layer = (11 + 2 + 6 * residual) * shape.hidden + 8 * shape.inner  # attention; gates; two norms and their inputs
+        kept = residual * shape.hidden if training.gradient_checkpointing else layer
+        activations = longest * (shape.layers * kept + layer)
+        memory = _TRAINED_BYTES * new + 2 * frozen + _SCORED_BYTES * shape.parameters + activations + _OVERHEAD
     passes = (2 if training.lora else 3) + training.gradient_checkpointing
     flops = 2 * shape.matrices * (scored + passes * padded) + 4 * shape.layers * shape.attention * looked
-    return Planned(dataset, condition, *size, len(texts), steps, trained, scored, flops, moved, memory, disk, besides)
+    return Planned(cell.dataset, cell.condition, *size, len(texts), steps, trained, scored, flops, moved, memory, disk, besides)
 
 
 def _padded(each: Sequence[int], batch_size: int) -> tuple[float, int]:

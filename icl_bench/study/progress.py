@@ -8,7 +8,7 @@ from statistics import mean
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from icl_bench.study.cells import Cell
 
@@ -22,7 +22,7 @@ class Display:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(quiet=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn())
+        columns = (TextColumn("  {task.description}"), BarColumn(), TextColumn("{task.fields[steps]}"), TimeElapsedColumn())
         self._bars = Progress(
             *columns,
             console=self._console,
@@ -31,7 +31,7 @@ class Display:
             redirect_stderr=False,
             disable=not self._console.is_terminal,
         )
-        self._bar = self._bars.add_task("", total=None, visible=False)
+        self._bar = self._bars.add_task("", total=None, visible=False, steps="")
         self._start = 0.0
 
     def __enter__(self) -> Display:
@@ -49,11 +49,14 @@ class Display:
         """A cell begins."""
         self._start = time.monotonic()
         self.say(f"{cell} ({number} of {of})")
-        self._bars.reset(self._bar, description="  trains", total=None, visible=False)
+        self._bars.reset(self._bar, description="scores", total=None, visible=True, steps="")
 
     def step(self, done: int, of: int) -> None:
         """A step of training is done."""
-        self._bars.update(self._bar, completed=done, total=of, visible=done < of)
+        if done < of:
+            self._bars.update(self._bar, description="trains", completed=done, total=of, steps=f"{done}/{of} steps")
+        else:
+            self._bars.update(self._bar, description="scores", total=None, steps="")
 
     def end(self, remaining: Sequence[Cell], seconds: Mapping[Cell, float]) -> None:
         """The cell is finished.
@@ -62,6 +65,7 @@ class Display:
             remaining: what is still to be done.
             seconds: how long the finished ones took.
         """
+        self._bars.update(self._bar, visible=False)
         took = _duration(time.monotonic() - self._start)
         left = expected(remaining, seconds)
         count = len(remaining)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from icl_bench.loading import load_dataset
 from icl_bench.study.cells import Cell
@@ -14,9 +14,6 @@ from icl_bench.study.settings import TRAINED, Settings
 from icl_bench.study.window import Size, check_context, check_examples, documents_of
 from icl_bench.study.worlds import augmented, world
 from icl_bench.training import training_text
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 
 def cells_of(settings: Settings, out: Path) -> Iterator[Cell]:
@@ -33,21 +30,34 @@ def cells_of(settings: Settings, out: Path) -> Iterator[Cell]:
                 yield Cell(dataset, condition, seed)
 
 
-def check_cell(source: Source, settings: Settings, cell: Cell, out: Path) -> Size:
-    """Find what would fail, and make the data.
+class Reading(NamedTuple):
+    """What the model of a cell reads besides the questions."""
 
-    Returns:
-        How much stands before a question.
+    context: Size
+    examples: list[str]
+    """to train on"""
+
+
+def reading(source: Source, settings: Settings, cell: Cell, out: Path, write: bool = True) -> Reading:
+    """Make the data of a cell, and find what would fail.
+
+    Args:
+        write: whether the model writes documents where it is to; otherwise there are no examples.
 
     Raises:
         IclBenchError: documents or examples do not fit the window; the dataset cannot be augmented so.
     """
     folder, context = world(out, settings, cell.dataset, cell.seed), context_of(settings, cell)
     size = check_context(source, folder, cell.dataset, context) if context.in_context else Size(0, 0)
-    written = cell.condition == "augmented" and settings.augmentation.method != "closure"  # by the model, when it is their turn
-    if cell.condition in TRAINED and not written:
-        check_examples(source, cell.dataset, list(examples_of(settings, cell, folder)["text"]))
-    return size
+    by_model = cell.condition == "augmented" and settings.augmentation.method != "closure"
+    if cell.condition not in TRAINED or (by_model and not write):
+        return Reading(size, [])
+    splits = ["train"]
+    if cell.condition == "augmented":
+        splits.append(augmented(source, folder, settings, cell.dataset))
+    examples = training_text(load_dataset(cell.dataset, path=folder), settings.training.splitting, splits=splits)
+    check_examples(source, cell.dataset, texts := list(examples["text"]))
+    return Reading(size, texts)
 
 
 def context_of(settings: Settings, cell: Cell) -> Context:
@@ -55,11 +65,3 @@ def context_of(settings: Settings, cell: Cell) -> Context:
     if cell.condition == "in_context":
         return Context(True, cell.first or settings.documents.get(cell.dataset))
     return Context(True, oracle=settings.oracle) if cell.condition == "oracle" else CLOSED_BOOK
-
-
-def examples_of(settings: Settings, cell: Cell, folder: Path) -> Dataset:
-    """What a cell is trained on: the column `text`."""
-    splits = ["train"]
-    if cell.condition == "augmented":
-        splits.append(augmented(folder, settings, cell.dataset))
-    return training_text(load_dataset(cell.dataset, path=folder), settings.training.splitting, splits=splits)

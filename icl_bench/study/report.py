@@ -28,10 +28,12 @@ def write_report(out: Path, results: Mapping[str, Any]) -> None:
         for figure in _figures(results, dataset, out, f"{dataset}: {Path(name).name}"):
             lines += [f"![{figure.stem}]({figure.name})", ""]
     lines += ["## What was read", "", *_read(results), "", "## Tests", "", *_tests(results["tests"]), "", "## Versions", ""]
-    hardware = results["hardware"]
-    lines.append(f"icl_bench {results['icl_bench']}, " + ", ".join(f"{k} {v}" for k, v in results["versions"].items() if v) + ".")
-    lines.append(f"{hardware['system']}, {hardware['machine']}, {', '.join(hardware['gpus']) or 'no GPU'}.")
-    lines.append(f"{sum(results['times'].values()):,.0f} seconds in all. Settings and hashes are in results.json.")
+    lines += [f"icl_bench {results['icl_bench']}; scored in {results['precision']}.", ""]
+    for made in results["environments"]:
+        versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items() if version)
+        lines.append(f"* {len(made['cells'])} cells: {made['system']}, {made['machine']}, {_gpus(made['gpus'])}; {versions}.")
+    seconds = sum(results["times"].values())
+    lines += ["", f"{seconds:,.0f} seconds, without what was interrupted. Settings and hashes are in results.json."]
     write_text(out / REPORT, "\n".join(lines) + "\n")
 
 
@@ -72,7 +74,7 @@ def side_by_side(folders: Sequence[Path]) -> str:
 def _legend(rows: Sequence[Row]) -> str:
     text = "Accuracy ± standard error over questions, in percent."
     if any(row["error_over_relations"] is not None for row in rows):
-        text += " In square brackets: the standard error over relations, the subsets of an inference."
+        text += " In square brackets: the same over relations, the subsets of an inference, each counted alike."
     if any(row["error_over_seeds"] is not None for row in rows):
         text += " In round brackets: the standard error over seeds, each another world and another training."
     if any(row["kind"].endswith(DECIDED) for row in rows):
@@ -108,7 +110,11 @@ def _tests(rows: Sequence[Row]) -> list[str]:
     if not rows:
         return ["Two conditions are needed."]
     adjusted = "(p adjusted by Benjamini and Hochberg over all of these tests)"
-    lines = [f"McNemar's exact test on the same questions {adjusted}, and Student's paired test over seeds:", ""]
+    lines = [
+        f"About these worlds and trainings: McNemar's exact test on the same questions {adjusted}. About others: "
+        "Student's paired test over seeds; none with one seed, or if the difference is the same with all.",
+        "",
+    ]
     lines += _header(["dataset", "question", "from", "to", "difference", "gained", "lost", "p", "adjusted", "p over seeds"])
     for row in rows:
         difference = f"{100 * row['difference']:+.1f}{_error(row['error'])}"
@@ -135,11 +141,15 @@ def _read(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _gpus(names: Sequence[str]) -> str:
+    return ", ".join(names) or "no GPU"
+
+
 def _accuracy(row: Row | None) -> str:
     if row is None:
         return ""
-    relations, seeds = row["error_over_relations"], row["error_over_seeds"]
-    over_relations = "" if relations is None else f" [{_percent(relations)}]"
+    relations, seeds = row["accuracy_over_relations"], row["error_over_seeds"]
+    over_relations = "" if relations is None else f" [{_percent(relations)}{_error(row['error_over_relations'])}]"
     over_seeds = "" if seeds is None else f" ({_percent(seeds)})"
     return f"{_percent(row['accuracy'])}{_error(row['error_over_questions'])}{over_relations}{over_seeds}"
 

@@ -18,16 +18,16 @@ from icl_bench.study.cells import Cell, finished, write_json
 from icl_bench.study.failures import in_one_line
 from icl_bench.study.model import Source
 from icl_bench.study.progress import Display
-from icl_bench.study.protocol import cells_of, check_cell, context_of, examples_of
+from icl_bench.study.protocol import cells_of, context_of, reading
 from icl_bench.study.report import write_report
-from icl_bench.study.results import write_results
+from icl_bench.study.results import environment, write_results
 from icl_bench.study.scoring import kinds, score
 from icl_bench.study.settings import TRAINED, Settings
 from icl_bench.study.training import Step, Trained, finetune
-from icl_bench.study.window import check_examples
 from icl_bench.study.worlds import augmented_sha256, data_sha256, world
+from icl_bench.version import __version__
 
-STUDY = "study.json"
+STUDY, LOCK = "study.json", ".lock"
 
 
 def study(settings: Settings, out: Path, display: Display | None = None) -> dict[str, Any]:
@@ -44,20 +44,22 @@ def study(settings: Settings, out: Path, display: Display | None = None) -> dict
     _hush()
     source = Source(settings.model, settings.precision)
     with in_one_line("study", out):
-        common = _claim(out, {"model": source.identity, "settings": settings.shared()})
+        _refuse_others(out)
+        out.mkdir(parents=True, exist_ok=True)
     with _alone(out), display or Display() as shown:
         with in_one_line("study", out):
+            common = _claim(out, source, settings)
             cells = list(cells_of(settings, out))
             missing = [cell for cell in cells if not cell.finished(out)]
             if len(missing) < len(cells):
                 shown.say(f"{len(cells) - len(missing)} of {len(cells)} cells are finished")
             for cell in missing:
-                check_cell(source, settings, cell, out)
+                reading(source, settings, cell, out, write=False)
         for place, cell in enumerate(missing):
             shown.begin(cell, cells.index(cell) + 1, len(cells))
             with in_one_line(str(cell), out):
                 _do(source, settings, cell, out, shown.step)
-            shown.end(missing[place + 1 :], {cell: cell.read(out)[1]["seconds"] for cell in finished(out)})
+            shown.end(missing[place + 1 :], {cell: cell.facts(out)["seconds"] for cell in finished(out)})
         with in_one_line("report", out):
             results = write_results(out, common)
             write_report(out, results)
@@ -68,7 +70,7 @@ def study(settings: Settings, out: Path, display: Display | None = None) -> dict
 def _alone(out: Path) -> Iterator[None]:
     """Keep another process from the same folder."""
     try:
-        with FileLock(out / ".lock", timeout=0):
+        with FileLock(out / LOCK, timeout=0):
             yield
     except Timeout:
         raise IclBenchError(f"another icl-bench study is running in {out}; wait for it, or choose another --out") from None
@@ -84,32 +86,41 @@ def _hush() -> None:
     logging.set_verbosity_error()
 
 
-def _claim(out: Path, common: dict[str, Any]) -> dict[str, Any]:
+def _refuse_others(out: Path) -> None:
+    """Leave a folder alone that holds something else."""
+    if out.exists() and not (out / STUDY).is_file() and {path.name for path in out.iterdir()} - {LOCK}:
+        raise IclBenchError(f"{out} is not empty and holds no {STUDY}; choose another --out")
+
+
+def _claim(out: Path, source: Source, settings: Settings) -> dict[str, Any]:
     """Note in the folder what all its cells have in common, or check it against what is noted there."""
     path = out / STUDY
+    precision = str(source.dtype).removeprefix("torch.")
+    common: dict[str, Any] = {
+        "icl_bench": __version__,
+        "model": source.identity,
+        "precision": precision,
+        "settings": settings.shared(),
+    }
     common = json.loads(json.dumps(common))
     if path.is_file():
         try:
             there = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             raise IclBenchError(f"{path} is damaged; choose another --out") from None
-        if there != common and not (out / "cells").exists():  # nothing was begun: other settings may be tried
-            _forget_worlds(out, there, common)
-            write_json(path, common)
-        elif there != common:
+        if there != common and (out / "cells").exists():
             name = _difference(there, common)
             raise IclBenchError(f"{out} holds a study in which {name}; choose another --out, or the same settings")
-        return common
-    if out.exists() and any(out.iterdir()):
-        raise IclBenchError(f"{out} is not empty and holds no {STUDY}; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
+        if there != common:  # nothing was begun: other settings may be tried
+            _forget_worlds(out, there, common)
     write_json(path, common)
     return common
 
 
 def _forget_worlds(out: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
-    """Remove worlds that the settings now would make otherwise."""
-    if any(there["settings"].get(part) != here["settings"][part] for part in ("fields", "augmentation")):
+    """Remove worlds that would be made otherwise now, or whose augmented documents would be."""
+    same = all(there["settings"].get(part) == here["settings"][part] for part in ("fields", "augmentation"))
+    if not same or any(there.get(part) != here[part] for part in ("icl_bench", "model", "precision")):
         shutil.rmtree(out / "worlds", ignore_errors=True)
 
 
@@ -125,47 +136,36 @@ def _difference(there: Any, here: Any, place: str = "") -> str:
 def _do(source: Source, settings: Settings, cell: Cell, out: Path, stepped: Step) -> None:
     """Train and score one cell."""
     start = time.monotonic()
-    folder = world(out, settings, cell.dataset, cell.seed)
-    checkpoints, size = cell.folder(out) / "checkpoints", check_cell(source, settings, cell, out)
+    folder, checkpoints = world(out, settings, cell.dataset, cell.seed), cell.folder(out) / "checkpoints"
+    read = reading(source, settings, cell, out)
+    asked, limit = list(kinds(folder, cell.dataset)), settings.training.validation_questions
     made: Trained | None = None
-    examples = 0
+
+    def validate(model: Any) -> dict[str, float]:
+        rows = score(model, source.tokenizer, folder, cell.dataset, asked, limit=limit)
+        return {kind: mean(float(row["correct"]) for row in rows if row["kind"] == kind) for kind in asked}
+
     if cell.condition in TRAINED:
-        texts = list(examples_of(settings, cell, folder)["text"])
-        check_examples(source, cell.dataset, texts)
-        examples = len(texts)
-        made = _trained(source, settings, cell, folder, texts, checkpoints, stepped)
+        steps = settings.training.steps_of(cell.dataset, cell.condition)
+        made = finetune(source, read.examples, settings.training, steps, cell.seed, checkpoints, validate, stepped)
     model = made.model if made else source.load()
-    questions = score(
-        model, source.tokenizer, folder, cell.dataset, list(kinds(folder, cell.dataset)), context_of(settings, cell)
-    )
+    questions = score(model, source.tokenizer, folder, cell.dataset, asked, context_of(settings, cell))
     facts = {
         "dataset": cell.dataset,
         "condition": cell.condition,
         "seed": cell.seed,
         "first": cell.first,
-        "documents": size.documents,
-        "context_tokens": size.tokens,
-        "examples": examples,
+        "documents": read.context.documents,
+        "context_tokens": read.context.tokens,
+        "examples": len(read.examples),
         "steps": made.steps if made else 0,
         "tokens": made.tokens if made else 0,
         "losses": made.losses if made else [],
         "validation": made.validation if made else [],
         "data_sha256": data_sha256(folder),
         "augmented_sha256": augmented_sha256(folder, settings, cell.dataset) if cell.condition == "augmented" else None,
-        "seconds": round(time.monotonic() - start, 1),
+        "environment": environment(),
+        "seconds": round(time.monotonic() - start, 1),  # since it was last begun
     }
     cell.save(out, questions, facts)
     shutil.rmtree(checkpoints, ignore_errors=True)
-
-
-def _trained(
-    source: Source, settings: Settings, cell: Cell, folder: Path, texts: list[str], checkpoints: Path, stepped: Step
-) -> Trained:
-    asked, limit = list(kinds(folder, cell.dataset)), settings.training.validation_questions
-
-    def validate(model: Any) -> dict[str, float]:
-        rows = score(model, source.tokenizer, folder, cell.dataset, asked, limit=limit)
-        return {kind: mean(float(row["correct"]) for row in rows if row["kind"] == kind) for kind in asked}
-
-    steps = settings.training.steps_of(cell.dataset, cell.condition)
-    return finetune(source, texts, settings.training, steps, cell.seed, checkpoints, validate, stepped)

@@ -1,15 +1,16 @@
-"""All questions of a dataset, by lm-eval's `simple_evaluate` and `icl-hf`; and the same tasks against the model's window."""
+"""All questions of a dataset, by lm-eval and `icl-hf`; and the same tasks against the model's window."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import lm_eval
+from lm_eval.evaluator import evaluate
 from lm_eval.tasks import TaskManager
 
 from icl_bench.evaluate import task_folder
@@ -49,17 +50,17 @@ def task_name(dataset: str, kind: str, in_context: bool) -> str:
     return f"icl_bench_{dataset}{'' if kind == dataset else f'_{kind}'}{'_in_context' if in_context else ''}"
 
 
-def manager(world: Path, context: Context) -> TaskManager:
-    """Our tasks, for a folder of tables."""
+def _load(world: Path, names: Sequence[str], context: Context) -> Any:
+    """Tasks by name, for a folder of tables, as lm-eval's `evaluate` takes them."""
     metadata = {"path": str(world)} | ({} if context.oracle is None else {"oracle": context.oracle})
-    return TaskManager(include_path=task_folder(), include_defaults=False, metadata=metadata)
+    return TaskManager(include_path=task_folder(), include_defaults=False, metadata=metadata).load(list(names))
 
 
 def load_tasks(world: Path, dataset: str, asked: Sequence[str], context: Context) -> list[Any]:
     """The tasks themselves, for kinds of questions."""
     names = [task_name(dataset, kind, context.in_context) for kind in asked]
     with quiet():
-        loaded = manager(world, context).load(names)["tasks"]
+        loaded = _load(world, names, context)["tasks"]
     return [loaded[name] for name in names]
 
 
@@ -86,26 +87,19 @@ def score(
     Raises:
         IclBenchError: a prompt is longer than the model's window.
     """
-    training, split_of = model.training, kinds(world, dataset)
-    tasks = {task_name(dataset, kind, context.in_context): kind for kind in asked}
+    split_of = kinds(world, dataset)
+    names = {task_name(dataset, kind, context.in_context): kind for kind in asked}
     model.eval()
     with quiet():
+        loaded = _load(world, list(names), context)
+        for task in loaded["tasks"].values():
+            if context.documents is not None:
+                task.set_config("num_fewshot", context.documents)
         lm = ICLHF(pretrained=model, tokenizer=tokenizer, batch_size=16)
-        found = lm_eval.simple_evaluate(
-            model=lm,
-            tasks=list(tasks),
-            num_fewshot=context.documents,
-            limit=limit,
-            bootstrap_iters=0,
-            task_manager=manager(world, context),
-            random_seed=None,  # training goes on from the state that it was in
-            numpy_random_seed=None,
-            torch_random_seed=None,
-        )
-    model.train(training)
+        found = evaluate(lm, loaded, limit=limit, bootstrap_iters=0)
     return [
         _row(sample, kind, split_of[kind])
-        for task, kind in tasks.items()
+        for task, kind in names.items()
         for sample in sorted(found["samples"][task], key=lambda sample: int(sample["doc_id"]))
     ]
 
@@ -128,12 +122,14 @@ def _row(sample: Mapping[str, Any], kind: str, split: str) -> dict[str, Any]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the progress bars and the remarks of lm-eval; what goes wrong is raised."""
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without the progress bars and the remarks of lm-eval; our own warnings are shown."""
+    theirs, ours = logging.getLogger("lm_eval"), logging.getLogger("icl_bench")
+    level, handler = theirs.level, logging.StreamHandler(sys.stderr)
+    theirs.setLevel(logging.ERROR)
+    ours.addHandler(handler)
     try:
         with redirect_stderr(StringIO()):
             yield
     finally:
-        logger.setLevel(level)
+        theirs.setLevel(level)
+        ours.removeHandler(handler)

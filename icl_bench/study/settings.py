@@ -120,8 +120,10 @@ class Settings(Frozen):
         return tuple(dict.fromkeys(numbers))
 
     def shared(self) -> dict[str, Any]:
-        """What all cells of a folder have in common."""
-        return {key: value for key, value in self.model_dump(mode="json").items() if key not in _WIDTH}
+        """What all cells of a folder have in common, on which results depend."""
+        dumped = {key: value for key, value in self.model_dump(mode="json").items() if key not in _WIDTH}
+        del dumped["training"]["gradient_checkpointing"]  # the same results, with less memory
+        return dumped
 
 
 def settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:

@@ -1,19 +1,22 @@
 """Accuracies with standard errors, and tests between conditions on the same questions.
 
-Over questions, the standard error is that of a mean of independent answers. Over relations it is that of the mean of the
-accuracies in each subset of the inference, such as each form of syllogism: the error bars of the study of 2025 (none where
-the subsets hold fewer than two questions each, on the average). Over seeds it is that of the mean of the accuracies in each
-world, which also holds what worlds and trainings differ in.
+Over questions, the standard error is that of a mean of independent answers. Over relations, the accuracy is the mean of those
+in each subset of the inference, such as each form of syllogism, however many questions it has, and the error is that of this
+mean, as are the error bars of the study of 2025: with each seed, then of their mean over seeds (none where subsets hold fewer
+than two questions each, on the average). Over seeds, the error is that of the mean of the accuracies in each world, which
+also holds what worlds and trainings differ in.
 
 Tests between two conditions are McNemar's, exact (of the questions that one answers rightly and the other wrongly, is either
-more frequent?), and with several seeds Student's paired one of the accuracies in each world. Adjusted p-values are Benjamini
-and Hochberg's, over all of McNemar's tests of a study.
+more frequent?), which says something about these worlds and trainings alone; and with several seeds Student's paired one of
+the accuracies in each world, which says something about others. Adjusted p-values are Benjamini and Hochberg's, over all of
+McNemar's tests of a study.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
+from math import hypot
 from statistics import mean
 from typing import Any
 
@@ -101,26 +104,40 @@ def _rows(answers: Answers, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
             groups.setdefault(tuple(known[field] for field in fields), []).append(known)
     for key, questions in groups.items():
         scores = [float(question["correct"]) for question in questions]
-        seeds, relations = (_means(questions, field) for field in ("seed", "relation"))
+        seeds = _groups(questions, "seed")
+        over_relations, error_over_relations = _over_relations(seeds)
         yield {
             **dict(zip(fields, key, strict=True)),
             "questions": len(scores),
             "seeds": len(seeds),
-            "relations": len(relations),
             "accuracy": mean(scores),
             "error_over_questions": standard_error(scores),
-            "error_over_relations": standard_error(relations) if 2 * len(relations) <= len(scores) else None,
-            "error_over_seeds": standard_error(seeds),
+            "accuracy_over_relations": over_relations,
+            "error_over_relations": error_over_relations,
+            "error_over_seeds": standard_error(list(map(_accuracy, seeds))),
             "chance": mean(question["chance"] for question in questions),
         }
 
 
-def _means(questions: Sequence[Question], field: str) -> list[float]:
-    """The accuracy for each value of a field."""
-    groups: dict[Any, list[float]] = {}
+def _over_relations(seeds: Sequence[Sequence[Question]]) -> tuple[float | None, float | None]:
+    """The mean of the accuracies at each relation, and its error."""
+    each = [_groups(questions, "relation") for questions in seeds]
+    if any(len(relations) < 2 or 2 * len(relations) > sum(map(len, relations)) for relations in each):
+        return None, None
+    errors = [float(sem([_accuracy(relation) for relation in relations])) for relations in each]
+    return mean(mean(map(_accuracy, relations)) for relations in each), hypot(*errors) / len(errors)
+
+
+def _groups(questions: Sequence[Question], field: str) -> list[list[Question]]:
+    """The questions for each value of a field."""
+    groups: dict[Any, list[Question]] = {}
     for question in questions:
-        groups.setdefault(question[field], []).append(float(question["correct"]))
-    return [mean(values) for values in groups.values()]
+        groups.setdefault(question[field], []).append(question)
+    return list(groups.values())
+
+
+def _accuracy(questions: Sequence[Question]) -> float:
+    return mean(float(question["correct"]) for question in questions)
 
 
 def paired_tests(answers: Answers) -> list[dict[str, Any]]:

@@ -1,4 +1,8 @@
-"""Fine-tuning by TRL's SFTTrainer, which goes on from its last whole checkpoint."""
+"""Fine-tuning by TRL's SFTTrainer, which goes on from its last whole checkpoint.
+
+What is measured, during training and in the end, is never the model that is trained, which trainers wrap and patch, but a
+fresh one in the precision of scoring, with the trained weights in it: trained or not, models are scored alike.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from datasets import Dataset
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import PrinterCallback, TrainerCallback, set_seed
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
@@ -17,12 +22,8 @@ from trl.trainer.sft_trainer import SFTTrainer
 from icl_bench.study.model import Source, device
 from icl_bench.study.settings import Training
 
-if TYPE_CHECKING:
-    from peft import LoraConfig
-    from transformers import PreTrainedModel
-
 Validate = Callable[[Any], dict[str, float]]
-"""Kind of question -> accuracy of a model."""
+"""From a model to its accuracy at each kind of question."""
 Step = Callable[[int, int], None]
 """Told how many steps are done, and of how many."""
 
@@ -30,7 +31,8 @@ Step = Callable[[int, int], None]
 class Trained(NamedTuple):
     """A fine-tuned model, and how it came about."""
 
-    model: PreTrainedModel
+    model: Any
+    """of transformers, or with `lora` of peft, with its matrices beside the others"""
     steps: int
     tokens: int
     """Tokens read, without padding; those read again count again."""
@@ -54,9 +56,10 @@ def finetune(
 
     Args:
         checkpoints: a folder. If a training that was killed has left checkpoints there, it is gone on with; equal seeds
-            give equal weights either way.
+            give equal weights either way, on a GPU up to the order in which it adds.
         validate: measures the model before the first step, and every `options.validate_every` steps.
     """
+    scored = _Scored(source, options)
     set_seed(seed % 2**32)
     config = SFTConfig(
         output_dir=str(checkpoints),
@@ -82,24 +85,43 @@ def finetune(
         disable_tqdm=True,
         report_to=[],
     )
+    config._n_gpu = min(config.n_gpu, 1)  # the first GPU; TRL refuses to train on several in one process
     trainer = SFTTrainer(
         model=source.load(None if options.lora else torch.float32),  # what is trained is in single precision
         args=config,
         train_dataset=Dataset.from_dict({"text": list(texts)}),
         processing_class=source.tokenizer,
         peft_config=_lora(options) if options.lora else None,
-        callbacks=[_Course(validate, options.validate_every, stepped)],
+        callbacks=[_Course(lambda model: validate(scored.with_weights_of(model)), options.validate_every, stepped)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
-    history, model = trainer.state.log_history, trainer.model
+    history = trainer.state.log_history
     return Trained(
-        (model.merge_and_unload() if options.lora else model).to(source.dtype),
+        scored.with_weights_of(trainer.model),
         trainer.state.global_step,
         int(trainer.state.num_input_tokens_seen),
         [{"step": entry["step"], "loss": entry["loss"]} for entry in history if "loss" in entry],
         [{"step": entry["step"], "accuracy": entry["accuracy"]} for entry in history if "accuracy" in entry],
     )
+
+
+class _Scored:
+    """A model as it was loaded, that takes over trained weights. Casting a trained one would cast its rotary frequencies."""
+
+    def __init__(self, source: Source, options: Training) -> None:
+        self._model: Any = source.load()
+        self._lora = options.lora
+        if options.lora:
+            self._model = get_peft_model(self._model, _lora(options))
+
+    def with_weights_of(self, trained: Any) -> Any:
+        """The model, with these weights."""
+        if self._lora:
+            set_peft_model_state_dict(self._model, get_peft_model_state_dict(trained))
+        else:
+            self._model.load_state_dict(trained.state_dict())
+        return self._model
 
 
 class _Course(TrainerCallback):  # type: ignore[misc]
@@ -122,8 +144,6 @@ class _Course(TrainerCallback):  # type: ignore[misc]
 
 
 def _lora(options: Training) -> LoraConfig:
-    from peft import LoraConfig
-
     return LoraConfig(
         r=options.lora_rank, lora_alpha=options.lora_alpha, target_modules="all-linear", lora_dropout=0.0, task_type="CAUSAL_LM"
     )

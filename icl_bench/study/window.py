@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -55,30 +56,34 @@ def check_context(source: Source, world: Path, dataset: str, context: Context) -
     questions = [
         max(each) for each in _grouped(source, [[f"{doc['question']} {choice}" for choice in doc["choices"]] for doc in asked])
     ]
-    texts = tasks[0].sampler.texts
+    sampler = tasks[0].sampler
+    each = lengths(source, [f"{text}\n\n" for text in sampler.texts])
     if context.oracle is None:
         count = documents_of(world, dataset, context.documents)
-        each = lengths(source, [f"{text}\n\n" for text in texts[:count]])
-        sizes, longest = [Size(count, sum(each))], sum(each) + max(questions)
-        room = source.window - 1 - max(questions)
-        fitting = sum(total <= room for total in accumulate(each))
-        option, told = f"--documents {dataset}=", f"{count:,} documents"
+        sizes, longest = [Size(count, sum(each[:count]))], sum(each[:count]) + max(questions)
+        fitting = _fitting(source, max(questions), each[:count])
+        told, remedy = f"{count:,} documents", f"--documents {dataset}={fitting} fits" if fitting else "not one document fits"
     else:
-        each = lengths(source, [f"{text}\n\n" for text in texts])
-        places = [task.sampler.places(doc) for task in tasks for doc in task.dataset["test"]]
-        sizes = [Size(len(found), sum(each[place] for place in found)) for found in places]
-        longest = max(round(size.tokens) + question for size, question in zip(sizes, questions, strict=True))
-        proof = max(len(found) for found in places) - context.oracle
-        room = source.window - 1 - max(questions)
-        fitting = sum(total <= room for total in accumulate(sorted(each, reverse=True))) - proof  # whichever are drawn
-        option, told = "--oracle ", f"{proof + context.oracle:,} documents"
+        drawn = [sampler.drawn(doc) for doc in asked]
+        sizes = [Size(len(proof) + len(others), sum(each[place] for place in [*proof, *others])) for proof, others in drawn]
+        longest = max(int(size.tokens) + question for size, question in zip(sizes, questions, strict=True))
+        fits = []
+        for question, (proof, others) in zip(questions, drawn, strict=True):
+            before = question + sum(each[place] for place in proof)
+            fits.append(_fitting(source, before, [each[place] for place in others]) if before < source.window else -1)
+        told = f"an answer's documents and {context.oracle} others"
+        remedy = f"--oracle {min(fits)} fits" if min(fits) >= 0 else "not even the documents of the answer fit"
     if longest >= source.window:
-        remedy = f"{option}{fitting} fits" if fitting > 0 else "not one document fits"
         raise IclBenchError(
             f"{dataset}: {told} with the longest question have {longest:,} tokens, the window of {source.name} "
             f"{source.window:,}; {remedy}"
         )
     return Size(mean(size.documents for size in sizes), mean(size.tokens for size in sizes))
+
+
+def _fitting(source: Source, before: int, each: Sequence[int]) -> int:
+    """How many documents fit beside what takes its room anyway."""
+    return sum(total + before < source.window for total in accumulate(each))
 
 
 def check_examples(source: Source, dataset: str, texts: list[str]) -> None:

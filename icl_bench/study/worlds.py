@@ -12,7 +12,7 @@ from typing import Any
 from icl_bench.augment import augment
 from icl_bench.augment_world import augmented_table
 from icl_bench.generate import generate
-from icl_bench.study.model import device
+from icl_bench.study.model import Source, device
 from icl_bench.study.settings import Settings
 from icl_bench.tables import MANIFEST, read_manifest
 
@@ -30,7 +30,7 @@ def world(out: Path, settings: Settings, dataset: str, seed: int) -> Path:
     return folder
 
 
-def augmented(folder: Path, settings: Settings, dataset: str) -> str:
+def augmented(source: Source, folder: Path, settings: Settings, dataset: str) -> str:
     """The split of augmented documents in a folder of tables, made if it is not there.
 
     Raises:
@@ -40,7 +40,10 @@ def augmented(folder: Path, settings: Settings, dataset: str) -> str:
     if augmented_table(dataset, method) not in read_manifest(folder)["tables"]:
         options = dict(settings.augmentation.options.get(dataset, {}))
         if method != "closure":
-            options = {"model": "icl-hf", "model_args": f"pretrained={settings.model},device={device()}", **options}
+            asked = f"pretrained={settings.model},device={device()},dtype={str(source.dtype).removeprefix('torch.')}"
+            if revision := source.identity.get("commit"):
+                asked += f",revision={revision}"
+            options = {"model": "icl-hf", "model_args": asked, **options}
         augment(folder, method, [dataset], options)
     return f"augmented_{method}"
 

@@ -73,18 +73,20 @@ class OracleDocuments(JoinedDocuments):
         self._question = question
 
     def sample(self, n: int, eval_doc: Row | None = None, df: Sequence[Row] | None = None, **_: object) -> list[Row]:
-        """One document that holds those of the question.
+        """One document that holds those of the question; n is `shots`.
 
         Raises:
-            IclBenchError: n is not what the task itself says, no document states a fact of the proof, or there are too few
-                others.
+            IclBenchError: no document states a fact of the proof, or there are too few others.
         """
-        if n != self.shots:
-            raise IclBenchError(f"--num_fewshot {n} and oracle in --metadata; leave one of them out")
         return [{"text": "\n\n".join(self.texts[place] for place in self.places(self._question))}]
 
     def places(self, question: Row) -> list[int]:
         """Where in `train` the documents of a question are, in the order in which they are told."""
+        proof, others = self.drawn(question)
+        return stream(0, "oracle order", question["id"]).shuffled([*proof, *others])
+
+    def drawn(self, question: Row) -> tuple[list[int], list[int]]:
+        """Where those of the proof are, and the others: with fewer others, the first of these."""
         draws = stream(0, "oracle", question["id"])
         proof: list[int] = []
         for fact in question["facts"]:
@@ -97,4 +99,4 @@ class OracleDocuments(JoinedDocuments):
             raise IclBenchError(
                 f"oracle = {self.others}, but {self._dataset} has {most} other documents; ask for {most} or fewer"
             )
-        return draws.shuffled([*proof, *draws.sample(rest, self.others)])
+        return proof, draws.sample(rest, self.others)

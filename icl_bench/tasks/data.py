@@ -141,8 +141,7 @@ class QuestionsTask(ConfigurableTask):  # type: ignore[misc]
     """lm-eval's own task, with prompts the same to the byte, and these differences:
 
     * in context, the default is all documents, or one in `subsample` of `dataset_kwargs` (rounded up);
-    * with `oracle` in the metadata, each question has documents of its own (see `context.py`), and their number counts
-      instead of --num_fewshot;
+    * with `oracle` in the metadata, each question has documents of its own (see `context.py`), and --num_fewshot is refused;
     * the documents are joined once;
     * with a chat template, documents and question are one message of the user: the documents are no conversation;
     * a prompt that is longer than the model's window is refused (see `window.py`).
@@ -175,8 +174,12 @@ class QuestionsTask(ConfigurableTask):  # type: ignore[misc]
         """All prompts with all choices.
 
         Raises:
-            IclBenchError: more documents are asked for than there are, or the model cannot read all of a prompt.
+            IclBenchError: more documents are asked for than there are, or both a number and an oracle, or the model cannot
+                read all of a prompt.
         """
+        oracle = isinstance(self.sampler, OracleDocuments)
+        if oracle and self.config.num_fewshot != self.sampler.shots:
+            raise IclBenchError(f"--num_fewshot {self.config.num_fewshot} and oracle in --metadata; leave one of them out")
         # lm-eval names the files of its cache of prompts by task alone: another seed would get the prompts of this one
         super().build_all_requests(**options | {"cache_requests": False})
         check_window(
@@ -184,5 +187,5 @@ class QuestionsTask(ConfigurableTask):  # type: ignore[misc]
             [request.args for request in self.instances],
             self.sampler.texts[: self.config.num_fewshot],
             self.config.metadata or {},
-            "ask for fewer with oracle in --metadata" if isinstance(self.sampler, OracleDocuments) else None,
+            "ask for fewer with oracle in --metadata" if oracle else None,
         )
