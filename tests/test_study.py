@@ -320,22 +320,24 @@ def test_a_plan_is_printed_and_runs_nothing(tmp_path, inside, config, monkeypatc
 REPRODUCE = (LEARNER.parent.parent / "docs" / "reproduce.md").read_text()
 
 
-@pytest.mark.parametrize("command", re.findall(r"^icl-bench study .*$", REPRODUCE, re.MULTILINE))
-def test_commands_of_the_documentation_are_understood(tmp_path, monkeypatch, command):
+def test_commands_of_the_documentation_are_understood(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, text in re.findall(r"```yaml\n# (\S+)\n(.*?)```", REPRODUCE, re.DOTALL):
         Path(name).write_text(text)
-    asked = []
-    monkeypatch.setattr("icl_bench.study.run.study", lambda chosen, *_: asked.append(chosen))
-    monkeypatch.setattr("icl_bench.study.plan.plan", lambda chosen: (asked.append(chosen), []))
+    folders = {}
+    monkeypatch.setattr("icl_bench.study.run.study", lambda chosen, out, _: folders.setdefault(out, []).append(chosen))
+    monkeypatch.setattr("icl_bench.study.plan.plan", lambda chosen: (folders.setdefault(None, []).append(chosen), []))
     monkeypatch.setattr("icl_bench.study.plan.table", lambda *_: "")
-    monkeypatch.setattr(sys, "argv", shlex.split(command))
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code
-    [chosen] = asked
-    assert chosen.seeds == (0, 1, 2)
-    assert chosen.training.lora == ("7B" in chosen.model)
+    commands = re.findall(r"^icl-bench study .*$", REPRODUCE, re.MULTILINE)
+    for command in commands:
+        monkeypatch.setattr(sys, "argv", shlex.split(command))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+    assert sum(map(len, folders.values())) == len(commands) == 8
+    for chosen in folders.values():
+        assert all(one.seeds == (0, 1, 2) for one in chosen)
+        assert all(one.shared() == chosen[0].shared() for one in chosen)  # so that one goes on with the other
 
 
 # ---- bad input
