@@ -37,6 +37,7 @@ LEARNED = {"reversal": 40, "syllogism": 22}
 LEARNER = Path(__file__).parent / "reference_learner"
 FLOOR = ("closed book", "in context", "trained")
 CONDITIONS = ("closed book", "in context", "fine-tuned", "augmented")
+TRAINED = CONDITIONS[2:]
 _HEADERS = ("n-gram\nin\ncontext", "n-gram\ntrained", "closed\nbook", "in\ncontext", "fine-\ntuned", "aug-\nmented")
 _REMARKS = """\
 - rephrase asks for what is stated, the other kinds for what follows from it.
@@ -143,7 +144,7 @@ def learner_scores(folder: Path, seed: int, tell: Callable[[str], object] = lamb
         tell: called with what is computed now.
     """
     from icl_bench.learner.finetune import finetune
-    from icl_bench.learner.measure import CLOSURE, STEPS, STEPS_AUGMENTED, by_kind, chance, load
+    from icl_bench.learner.measure import CLOSURE, by_kind, chance, lesson, load
     from icl_bench.learner.score import accuracy
 
     found: Scores = {}
@@ -151,14 +152,12 @@ def learner_scores(folder: Path, seed: int, tell: Callable[[str], object] = lamb
         augment(folder, "closure", [dataset], CLOSURE.get(dataset))
         tables = load_dataset(dataset, path=folder)
         documents = tables["train"]["text"]
-        told = [*documents, *tables["augmented_closure"]["text"]]
-        training = {"fine-tuned": (documents, STEPS), "augmented": (told, STEPS_AUGMENTED)}
         kinds = by_kind(tables)
         for condition in CONDITIONS:
             tell(f"{dataset}, {condition}")
             model, tokenizer = load(LEARNER)
-            if condition in training:
-                finetune(model, tokenizer, *training[condition], seed)
+            if condition in TRAINED:
+                finetune(model, tokenizer, *lesson(dataset, tables, condition == "augmented"), seed)
             context = documents[:count] if condition == "in context" else ()
             for kind, questions in kinds.items():
                 share, size = accuracy(model, tokenizer, questions, context), len(questions)
