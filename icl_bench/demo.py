@@ -46,8 +46,9 @@ _LEARNED = """\
 - The other four columns are a transformer of a million parameters, which was
   trained on other worlds and knows no word of this one. In its context it
   finds what is stated and what follows. Fine-tuned on the same facts it knows
-  what is stated, in reversals, but not what follows. Augmented: fine-tuned on
-  all that follows as well. (Of syllogisms it learns little by fine-tuning.)
+  what is stated, but not what follows. Augmented: fine-tuned on all that
+  follows as well. (Conclusions of syllogisms it then learns in part, and some
+  can be guessed: "no" if a premise says "no".)
 - 95 % intervals for reversal: in context {in_context}, fine-tuned {fine_tuned}."""
 _WITHOUT_TORCH = "- With torch (pip install 'icl_bench[hf]') a small transformer is scored as well."
 

@@ -59,6 +59,7 @@ CLOSURE: dict[str, dict[str, Any]] = {
 RECIPES = {
     "syllogism": Recipe(rate=3e-3, hidden=0.3, parts=True),
     "reversal_curse": Recipe(rate=3e-3, hidden=0.3),
+    "semantic_structure": Recipe(rate=3e-3, hidden=0.3),
 }
 """How a dataset is trained on, if not as `Recipe` has it: chosen by the score at `rephrase` in worlds of seeds 900 and 902."""
 SEEDS = range(1000, 1200, 2)
