@@ -197,6 +197,15 @@ def test_what_is_trained_on_are_the_documents():
     assert recipe == Recipe()
 
 
+def test_fine_tuned_with_hidden_words_it_knows_people_in_the_order_told():
+    model, tokenizer = measure.load(SHIPPED)
+    tables = load_dataset("reversal_curse", seed=10, people_per_set=4, paraphrases=8, vocabulary="nonsense")
+    told, recipe = measure.lesson("reversal_curse", tables, augmented=False)
+    finetune(model, tokenizer, told, recipe._replace(steps=160))
+    assert accuracy(model, tokenizer, tables["validation"]) >= 0.75  # chance is 0.25
+    assert accuracy(model, tokenizer, tables["test"]) <= 0.75
+
+
 def test_the_table_is_markdown():
     scores = {("reversal", "pretrained"): [0.5, 0.7], ("reversal", "in_context"): [1.0, 1.0]}
     assert measure.table(scores, ["pretrained", "in_context"]).splitlines()[-1] == "| reversal | 0.60 ± 0.10 | 1.00 ± 0.00 |"

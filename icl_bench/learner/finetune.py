@@ -4,8 +4,7 @@
 
     here is how [UNK], juzan and mevab are [UNK]: all juzan are mevab.      as it may be read, to be written in full
 
-Quantifiers stand before their terms. Without hidden words and left out sentences a document teaches which terms follow
-"some", and not which word joins two terms.
+Trained on plain documents it learns to write them, and hardly knows what they say when a question has other words.
 """
 
 from __future__ import annotations
