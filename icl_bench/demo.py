@@ -37,6 +37,7 @@ LEARNED = {"reversal": 40, "syllogism": 22}
 LEARNER = Path(__file__).parent / "reference_learner"
 FLOOR = ("closed book", "in context", "trained")
 CONDITIONS = ("closed book", "in context", "fine-tuned", "augmented")
+TRAINED = CONDITIONS[2:]
 _HEADERS = ("n-gram\nin\ncontext", "n-gram\ntrained", "closed\nbook", "in\ncontext", "fine-\ntuned", "aug-\nmented")
 _REMARKS = """\
 - rephrase asks for what is stated, the other kinds for what follows from it.
@@ -45,8 +46,9 @@ _LEARNED = """\
 - The other four columns are a transformer of a million parameters, which was
   trained on other worlds and knows no word of this one. In its context it
   finds what is stated and what follows. Fine-tuned on the same facts it knows
-  what is stated, in reversals, but not what follows. Augmented: fine-tuned on
-  all that follows as well. (Of syllogisms it learns little by fine-tuning.)
+  what is stated, but not what follows. Augmented: fine-tuned on all that
+  follows as well. (Conclusions of syllogisms it then learns in part, and some
+  can be guessed: "no" if a premise says "no".)
 - 95 % intervals for reversal: in context {in_context}, fine-tuned {fine_tuned}."""
 _WITHOUT_TORCH = "- With torch (pip install 'icl_bench[hf]') a small transformer is scored as well."
 
@@ -143,7 +145,7 @@ def learner_scores(folder: Path, seed: int, tell: Callable[[str], object] = lamb
         tell: called with what is computed now.
     """
     from icl_bench.learner.finetune import finetune
-    from icl_bench.learner.measure import CLOSURE, STEPS, STEPS_AUGMENTED, by_kind, chance, load
+    from icl_bench.learner.measure import CLOSURE, by_kind, chance, lesson, load
     from icl_bench.learner.score import accuracy
 
     found: Scores = {}
@@ -151,14 +153,12 @@ def learner_scores(folder: Path, seed: int, tell: Callable[[str], object] = lamb
         augment(folder, "closure", [dataset], CLOSURE.get(dataset))
         tables = load_dataset(dataset, path=folder)
         documents = tables["train"]["text"]
-        told = [*documents, *tables["augmented_closure"]["text"]]
-        training = {"fine-tuned": (documents, STEPS), "augmented": (told, STEPS_AUGMENTED)}
         kinds = by_kind(tables)
         for condition in CONDITIONS:
             tell(f"{dataset}, {condition}")
             model, tokenizer = load(LEARNER)
-            if condition in training:
-                finetune(model, tokenizer, *training[condition], seed)
+            if condition in TRAINED:
+                finetune(model, tokenizer, *lesson(dataset, tables, condition == "augmented"), seed)
             context = documents[:count] if condition == "in context" else ()
             for kind, questions in kinds.items():
                 share, size = accuracy(model, tokenizer, questions, context), len(questions)

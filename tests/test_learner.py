@@ -14,9 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from icl_bench import WORLDS, build, load_dataset
 from icl_bench.learner import measure, mixture, reversal, reversal_curse, syllogism
 from icl_bench.learner.curriculum import COUNTS, Curriculum
-from icl_bench.learner.finetune import finetune
+from icl_bench.learner.finetune import Recipe, finetune, hidden, part
 from icl_bench.learner.reversal import FORWARD, NAME_FORWARD, REVERSED
-from icl_bench.learner.score import accuracy
+from icl_bench.learner.score import accuracy, share_right
 from icl_bench.learner.text import Encoder
 from icl_bench.learner.tokenizer import make_tokenizer, parts
 from icl_bench.learner.train import Training
@@ -158,9 +158,52 @@ def test_an_untrained_model_is_exported_and_guesses(tmp_path):
 def test_finetuning_learns_a_document():
     training = Training(seed=1)
     text = "jowot are brighter than ugelk."
-    finetune(training.model, training.tokenizer, [text], steps=30)
+    finetune(training.model, training.tokenizer, [text], Recipe(steps=30))
     row = {"question": "jowot are", "choices": ["brighter than ugelk.", "less bright than ugelk."], "answer": [0]}
     assert accuracy(training.model, training.tokenizer, [row]) == 1
+
+
+def test_a_document_is_read_in_part_and_always_from_its_beginning():
+    whole = "Consider a, b and c. All a are b. No b are c."
+    found = {part(stream(i), whole) for i in range(50)}
+    assert found == {whole, "Consider a, b and c. All a are b.", "Consider a, b and c. No b are c."}
+    assert part(stream(0), "As is known: a are brighter than b.") == "As is known: a are brighter than b."
+
+
+def test_words_are_hidden_whole():
+    ids = torch.tensor(TOKENIZER(["no jowot are ugelk."] * 200)["input_ids"])
+    tokens = TOKENIZER.convert_ids_to_tokens(ids[0])
+    found = hidden(stream(0), TOKENIZER, ids, 0.3)
+    assert 0.25 < found.float().mean() < 0.35
+    for place, token in enumerate(tokens):
+        if token.startswith("##"):
+            assert torch.equal(found[:, place], found[:, place - 1])
+    assert not hidden(stream(0), TOKENIZER, ids, 0).any()
+
+
+def test_weaker_conclusions_are_left_out_when_it_is_decided():
+    rows = [{"choices": ["all", "some", "no"], "answer": [0], "weaker": [1]}] * 2
+    scores = [[-2.0, -1.0, -3.0], [-2.0, -1.0, -1.5]]
+    assert share_right(rows, scores) == 0
+    assert share_right(rows, scores, decided=True) == 0.5
+    assert measure.chance(rows) == pytest.approx(1 / 3)
+    assert measure.chance(rows, decided=True) == 0.5
+
+
+def test_what_is_trained_on_are_the_documents():
+    tables = load_dataset("reversal", seed=2, facts=3)
+    told, recipe = measure.lesson("reversal", tables, augmented=False)
+    assert told == list(tables["train"]["text"])
+    assert recipe == Recipe()
+
+
+def test_fine_tuned_with_hidden_words_it_knows_people_in_the_order_told():
+    model, tokenizer = measure.load(SHIPPED)
+    tables = load_dataset("reversal_curse", seed=10, people_per_set=4, paraphrases=8, vocabulary="nonsense")
+    told, recipe = measure.lesson("reversal_curse", tables, augmented=False)
+    finetune(model, tokenizer, told, recipe._replace(steps=160))
+    assert accuracy(model, tokenizer, tables["validation"]) >= 0.75  # chance is 0.25
+    assert accuracy(model, tokenizer, tables["test"]) <= 0.75
 
 
 def test_the_table_is_markdown():

@@ -35,6 +35,22 @@ def accuracy(
         documents: texts in the context.
     """
     rows = list(questions)
+    return share_right(rows, likelihoods(model, tokenizer, rows, documents))
+
+
+def share_right(rows: Sequence[Mapping[str, Any]], found: Sequence[Sequence[float]], decided: bool = False) -> float:
+    """The same, when likelihoods are known; `decided` leaves weaker conclusions out of the choices."""
+    hits = 0
+    for row, scores in zip(rows, found, strict=True):
+        left = [i for i in range(len(scores)) if not (decided and i in row["weaker"])]
+        hits += max(left, key=scores.__getitem__) in row["answer"]
+    return hits / len(rows)
+
+
+def likelihoods(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, rows: Sequence[Mapping[str, Any]], documents: Sequence[str] = ()
+) -> list[list[float]]:
+    """For every question the log-likelihoods of its choices."""
     context = "".join(f"{text}\n\n" for text in documents)
     prompts = [tokenizer(context + row["question"])["input_ids"] for row in rows]
     tried = [
@@ -43,11 +59,7 @@ def accuracy(
         for choice in row["choices"]
     ]
     scores = iter(_likelihoods(model, tried))
-    hits = 0
-    for row in rows:
-        found = [next(scores) for _ in row["choices"]]
-        hits += found.index(max(found)) in row["answer"]
-    return hits / len(rows)
+    return [[next(scores) for _ in row["choices"]] for row in rows]
 
 
 def _likelihoods(model: PreTrainedModel, tried: Sequence[tuple[list[int], list[int]]]) -> list[float]:
