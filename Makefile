@@ -31,7 +31,7 @@ LEARNER := icl_bench/reference_learner
 reference-learner: $(VENV)/.hf
 	OMP_NUM_THREADS=1 $(BIN)/python -m icl_bench.learner.train --out $(LEARNER) --checkpoint build/reference_learner.pt
 
-# What it can do: DATASET=syllogism or reversal_curse for the others.
+# What it can do: DATASET=syllogism, reversal_curse or semantic_structure for the others.
 DATASET ?= reversal
 reference-learner-table: $(VENV)/.hf
 	OMP_NUM_THREADS=1 $(BIN)/python -m icl_bench.learner.measure $(LEARNER) --dataset $(DATASET)
