@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate.utils.memory import clear_device_cache
 
 from icl_bench.errors import IclBenchError
 from icl_bench.study.settings import Precision
@@ -62,13 +63,14 @@ class Source:
         return {"name": self.name, "sha256": sha256(lines.encode()).hexdigest()}
 
     def load(self, dtype: torch.dtype | None = None) -> PreTrainedModel:
-        """Its weights, in the precision of scoring or another.
+        """Its weights, in the precision of scoring or another. What earlier models left in memory is freed before.
 
         Raises:
             IclBenchError: they cannot be loaded.
         """
         from transformers import AutoModelForCausalLM
 
+        clear_device_cache(garbage_collection=True)
         try:
             model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(self.name, dtype=dtype or self.dtype)
         except (OSError, ValueError, RuntimeError, ImportError) as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from accelerate.utils.memory import clear_device_cache
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import PrinterCallback, TrainerCallback, set_seed
@@ -96,11 +97,14 @@ def finetune(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
-    history = trainer.state.log_history
+    state, history = trainer.state, trainer.state.log_history
+    model = scored.with_weights_of(trainer.model)
+    del trainer
+    clear_device_cache(garbage_collection=True)  # of gradients and moments
     return Trained(
-        scored.with_weights_of(trainer.model),
-        trainer.state.global_step,
-        int(trainer.state.num_input_tokens_seen),
+        model,
+        state.global_step,
+        int(state.num_input_tokens_seen),
         [{"step": entry["step"], "loss": entry["loss"]} for entry in history if "loss" in entry],
         [{"step": entry["step"], "accuracy": entry["accuracy"]} for entry in history if "accuracy" in entry],
     )
