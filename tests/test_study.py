@@ -496,6 +496,13 @@ def test_how_long_the_rest_will_take():
     assert expected([Cell("d", "augmented", 1)], took) == pytest.approx(16 / 3)
 
 
+def test_settings_for_the_learner():
+    chosen = settings({"model": str(LEARNER), "datasets": ["reversal"]}, LEARNER.parent / "learner" / "study.yaml")
+    assert (chosen.training.steps_of("reversal", "finetuned"), chosen.training.steps_of("reversal", "augmented")) == (800, 1600)
+    assert chosen.conditions == CONDITIONS
+    assert chosen.fields["reversal"]["facts"] == 100
+
+
 # ---- statistics
 
 
