@@ -209,7 +209,7 @@ class _Reading:
 
 def _shallow(dataset: str, result: Baseline) -> Check:
     """The check of one learner on one kind of question."""
-    at_chance = abs(result.accuracy - result.chance) <= LIMIT * result.standard_error + 1e-9 or result.n < FEW
+    at_chance = abs(result.accuracy - result.chance) <= LIMIT * result.clustered_error + 1e-9 or result.n < FEW
     reason = EXPECTED.get((dataset, result.kind, result.name))
     detail = f"{result.accuracy:.1%}, chance {result.chance:.1%}, z {result.z:+.1f}, {result.n:,} questions"
     passed = at_chance or reason is not None

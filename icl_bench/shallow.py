@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from math import sqrt
 from typing import Any, NamedTuple
 
@@ -32,11 +33,13 @@ class Baseline(NamedTuple):
     """Of the accuracy, if the gold answers were drawn at random from the choices. Questions with the same gold answer
     count as one: if it is short or frequent, it is so in all of them."""
     n: int
+    clustered_error: float
+    """The same, if questions about the same words count as one as well: what a learner has seen of these is the same in all."""
 
     @property
     def z(self) -> float:
-        """Standard errors above chance; 0 for a learner that never prefers a choice."""
-        return (self.accuracy - self.chance) / self.standard_error if self.standard_error else 0.0
+        """Clustered errors above chance; 0 for a learner that never prefers a choice."""
+        return (self.accuracy - self.chance) / self.clustered_error if self.clustered_error else 0.0
 
 
 class Corpus(NamedTuple):
@@ -164,6 +167,10 @@ CHOICES_ALONE = {"longest", "shortest", "most frequent"}
 """Learners that see nothing but the choices: they are right or wrong on all questions of the same answer together."""
 
 
+CO_OCCURRENCE = {"same document", "same sentence"}
+"""Learners that see what a question is about: they are right or wrong on all questions about the same words together."""
+
+
 def _fair_groups(questions: Sequence[Row]) -> set[frozenset[str]]:
     """Sets of choices of which each is the answer equally often."""
     golds: defaultdict[frozenset[str], Counter[str]] = defaultdict(Counter)
@@ -173,11 +180,14 @@ def _fair_groups(questions: Sequence[Row]) -> set[frozenset[str]]:
     return {choices for choices, times in golds.items() if len(times) == len(choices) and len(set(times.values())) == 1}
 
 
-def measure(kind: str, name: str, learner: Learner, questions: Sequence[Row]) -> Baseline:
-    """The expected accuracy of a learner that draws one of the choices it prefers."""
+def measure(
+    kind: str, name: str, learner: Learner, questions: Sequence[Row], content: AbstractSet[str] = frozenset()
+) -> Baseline:
+    """The expected accuracy of a learner that draws one of the choices it prefers; `content`: words that are asked about."""
     right = chance = 0.0
     fair = _fair_groups(questions) if name in CHOICES_ALONE else set()
     deviations: defaultdict[tuple[str, ...], float] = defaultdict(float)
+    clustered: defaultdict[tuple[str, ...], float] = defaultdict(float)
     for number, question in enumerate(questions):
         choices, answer = question["choices"], question["answer"]
         picked = picks(learner(question))
@@ -189,10 +199,14 @@ def measure(kind: str, name: str, learner: Learner, questions: Sequence[Row]) ->
             gold = tuple(choices[index] for index in answer)
             if name not in CHOICES_ALONE:  # what it prefers differs from question to question
                 deviations[(*gold, str(number))] += sqrt(variance)
+                asked = {word for word in words(question["question"]) if word in content} if name in CO_OCCURRENCE else set()
+                clustered[tuple(sorted(asked)) or (*gold, str(number))] += sqrt(variance)
             elif frozenset(choices) not in fair:  # in a fair group its score is certain
                 deviations[gold] += sqrt(variance)
+                clustered[gold] += sqrt(variance)
     n = len(questions)
-    return Baseline(kind, name, right / n, chance / n, sqrt(sum(one**2 for one in deviations.values())) / n, n)
+    errors = [sqrt(sum(one**2 for one in parts.values())) / n for parts in (deviations, clustered)]
+    return Baseline(kind, name, right / n, chance / n, errors[0], n, errors[1])
 
 
 def baselines(train: Iterable[Row], questions: Sequence[Row]) -> list[Baseline]:
@@ -208,7 +222,7 @@ def baselines(train: Iterable[Row], questions: Sequence[Row]) -> list[Baseline]:
     for question in questions:
         kinds.setdefault(question["kind"], []).append(question)
     return [
-        measure(kind, name, learner, asked)
+        measure(kind, name, learner, asked, content)
         for kind, asked in kinds.items()
         for name, learner in learners(found, content, max(len(q["choices"]) for q in asked)).items()
     ]

@@ -120,6 +120,19 @@ def test_chance_and_standard_error_are_those_of_answers_drawn_at_random(choices:
             assert isclose(draws[0].standard_error ** 2, variance, abs_tol=1e-12)
 
 
+def test_questions_about_the_same_words_count_as_one_for_who_sees_them() -> None:
+    def errors(name: str, *asked: str) -> tuple[float, float]:
+        rows = [{"question": f"{word} are", "choices": [f"{i}", "-", "--", "---"], "answer": [0]} for i, word in enumerate(asked)]
+        found = measure("kind", name, prefers_the_first(1), rows, {"femp", "glon"})
+        return found.standard_error, found.clustered_error
+
+    one, _ = errors("same document", "femp")
+    assert errors("same document", "femp", "femp", "glon", "glon") == (pytest.approx(one / 2), pytest.approx(one / 2**0.5))
+    assert errors("same sentence", "femp", "femp") == (pytest.approx(one / 2**0.5), pytest.approx(one))
+    assert errors("position 1", "femp", "femp") == (pytest.approx(one / 2**0.5), pytest.approx(one / 2**0.5))
+    assert errors("same document", "troff", "troff") == (pytest.approx(one / 2**0.5), pytest.approx(one / 2**0.5))  # no such word
+
+
 def test_questions_with_the_same_answer_count_as_one() -> None:
     def error(*answers: str) -> float:
         asked = [{"choices": [answer, "-", "--", "---"], "answer": [0]} for answer in answers]

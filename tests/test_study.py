@@ -26,7 +26,7 @@ from icl_bench.study.failures import in_one_line
 from icl_bench.study.model import Source
 from icl_bench.study.plan import plan, shape_of
 from icl_bench.study.progress import expected
-from icl_bench.study.report import side_by_side
+from icl_bench.study.report import _unlearned, side_by_side
 from icl_bench.study.settings import CONDITIONS, settings
 from icl_bench.study.statistics import by, over_documents, over_steps, paired_tests, summary, with_decided
 
@@ -191,15 +191,49 @@ def test_a_killed_study_comes_to_the_same(done, config, tmp_path):
     assert results(out) == results(done)
 
 
-def test_studies_side_by_side(done, tmp_path):
-    twin = tmp_path / "twin"
-    twin.mkdir()
-    (twin / "results.json").write_bytes((done / "results.json").read_bytes())
-    text = side_by_side([done, twin])
+def test_studies_side_by_side(done, tmp_path, inside):
+    twin = tmp_path / "runs" / "twin"
+    twin.mkdir(parents=True)
+    found = json.loads((done / "results.json").read_text())
+    (twin / "results.json").write_text(json.dumps(found))
+    assert "The same settings." in side_by_side([done, twin])
+    found["settings"]["training"]["batch_size"] = 7
+    (twin / "results.json").write_text(json.dumps(found))
+    (twin.parent / "begun").mkdir()
+    (twin.parent / "notes.md").touch()
+    status, text, remark = inside("report", done, *sorted(twin.parent.iterdir()))
+    assert (status, remark) == (0, f"{twin.parent / 'begun'} has no results.json yet and is left out\n")
     assert "reference_learner (learner): in context" in text
     assert "reference_learner (twin): in context" in text
+    lines = text.splitlines()
+    assert "| setting | reference_learner (learner) | reference_learner (twin) |" in lines
+    assert "| training.batch_size | 32 | 7 |" in lines
+    assert sum(line.startswith("| training.") for line in lines) == 1
     with pytest.raises(IclBenchError, match=r"has no results\.json"):
         side_by_side([tmp_path])
+    assert inside("report", tmp_path)[0] == 2
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries
+def test_a_folder_takes_further_datasets_with_fields_of_their_own(tmp_path, inside):
+    elsewhere = shutil.copytree(LEARNER, tmp_path / "elsewhere")
+    out = ["--conditions", "pretrained", "--out", tmp_path / "x"]
+    reversal, people = ["--set", "reversal.facts=3"], ["--set", "reversal_curse.people_per_set=5"]
+    assert inside("study", "--model", LEARNER, "--datasets", "reversal", *reversal, *out)[0] == 0
+    assert inside("study", "--model", elsewhere, "--datasets", "reversal_curse", *people, *out)[0] == 0  # the same model
+    both = ["study", "--model", LEARNER, "--datasets", "reversal,reversal_curse", *reversal]
+    assert inside(*both, *people, *out)[2].startswith("2 of 2 cells are finished")
+    assert "settings.fields.reversal_curse is {'people_per_set': 5}, not None" in inside(*both, *out)[2]
+    found = json.loads((tmp_path / "x" / "results.json").read_text())
+    assert found["settings"]["fields"] == {"reversal": {"facts": 3}, "reversal_curse": {"people_per_set": 5}}
+    assert [cell["dataset"] for cell in found["cells"]] == ["reversal", "reversal_curse"]
+
+
+def test_what_was_not_learned_is_said():
+    row = {"dataset": "d", "kind": "rephrase", "chance": 0.5, "error_over_questions": 0.1}
+    rows = [{**row, "condition": condition, "accuracy": share} for condition, share in (("finetuned", 0.6), ("augmented", 0.8))]
+    [line, _] = _unlearned([*rows, {**row, "condition": "pretrained", "accuracy": 0.5}], "d")
+    assert line.startswith("**finetuned: `rephrase` is within two standard errors of chance")
 
 
 @pytest.mark.filterwarnings("ignore")  # of the libraries
@@ -415,7 +449,11 @@ def test_what_fits_the_window_is_said_and_fits(tmp_path, inside, short):
 
 def test_files_of_settings(tmp_path):
     path = tmp_path / "s.yaml"
-    for text, message in (("a: [", "is no YAML"), ("3", "holds no settings"), ("nothing: 3", "nothing: Extra inputs")):
+    for text, message in (
+        ("a: [", "is no YAML"),
+        ("3", "holds no settings"),
+        ("nothing: 3", "there is no setting nothing; there are model, "),
+    ):
         path.write_text(text)
         with pytest.raises(IclBenchError, match=message):
             settings(SMALL, path)

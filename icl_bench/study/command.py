@@ -104,11 +104,16 @@ def report(
         from icl_bench.study.report import side_by_side
     except ModuleNotFoundError as error:
         raise IclBenchError(f"a report needs the package {error.name!r}; {_NEEDED}") from None
-    text = side_by_side(runs)
+    finished = [folder for folder in runs if (folder / "results.json").is_file()]
+    for folder in runs:
+        if folder.is_dir() and folder not in finished:
+            typer.echo(f"{folder} has no results.json yet and is left out", err=True)
+    text = side_by_side(finished or runs)
     if out is None:
         typer.echo(text, nl=False)
         return
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise IclBenchError(f"cannot write {out}: {error.strerror}; choose another --out") from None

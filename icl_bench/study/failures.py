@@ -38,6 +38,8 @@ def in_one_line(what: str, out: Path) -> Iterator[None]:
         is_disk = error.errno in _DISK if isinstance(error, OSError) else any(sign in text for sign in _DISK_TEXTS)
         if is_disk:
             reason = getattr(error, "strerror", None) or text[:150]
+            if getattr(error, "errno", None) in (EEXIST, ENOTDIR):
+                raise IclBenchError(f"{what}: cannot write to {out}: it is no folder; choose another --out") from error
             raise IclBenchError(f"{what}: cannot write to {out}: {reason}; make room, and the same command goes on") from error
         is_memory = isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_TEXTS)
         if is_memory or isinstance(error, (MemoryError, torch.OutOfMemoryError)):

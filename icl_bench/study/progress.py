@@ -12,6 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from icl_bench.study.cells import Cell
 
+_EVERY = 100
+"""Steps between two lines, where there is no bar."""
+
 
 class Display:
     """What a study shows while it runs.
@@ -53,6 +56,8 @@ class Display:
 
     def step(self, done: int, of: int) -> None:
         """A step of training is done."""
+        if done < of and done % _EVERY == 0 and not self._console.is_terminal:
+            self.say(f"  {done} of {of} steps")
         if done < of:
             self._bars.update(self._bar, description="trains", completed=done, total=of, steps=f"{done}/{of} steps")
         else:

@@ -10,7 +10,7 @@ from typing import Any
 from icl_bench.study.cells import write_text
 from icl_bench.study.figures import draw_bars, draw_lines
 from icl_bench.study.results import read_results
-from icl_bench.study.settings import CONDITIONS
+from icl_bench.study.settings import CONDITIONS, TRAINED
 from icl_bench.study.statistics import DECIDED
 
 REPORT = "report.md"
@@ -24,7 +24,7 @@ def write_report(out: Path, results: Mapping[str, Any]) -> None:
     rows, name = results["summary"], results["model"]["name"]
     lines = [f"# {name}", "", _legend(rows), ""]
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
-        lines += [f"## {dataset}", "", *_accuracies([results], dataset), ""]
+        lines += [f"## {dataset}", "", *_accuracies([results], dataset), "", *_unlearned(rows, dataset)]
         for figure in _figures(results, dataset, out, f"{dataset}: {Path(name).name}"):
             lines += [f"![{figure.stem}]({figure.name})", ""]
     lines += ["## What was read", "", *_read(results), "", "## Tests", "", *_tests(results["tests"]), "", "## Versions", ""]
@@ -64,10 +64,10 @@ def side_by_side(folders: Sequence[Path]) -> str:
     for study, name, folder in zip(studies, names, folders, strict=True):
         study["title"] = name if names.count(name) == 1 else f"{name} ({folder.name})"
     rows = [row for study in studies for row in study["summary"]]
-    lines = [_legend(rows)]
+    lines = [_legend(rows), "", *_differences(studies)]
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
         there = [study for study in studies if any(row["dataset"] == dataset for row in study["summary"])]
-        lines += ["", f"## {dataset}", "", *_accuracies(there, dataset)]
+        lines += ["", f"## {dataset}", "", *_accuracies(there, dataset, named=True)]
     return "\n".join(lines) + "\n"
 
 
@@ -82,13 +82,47 @@ def _legend(rows: Sequence[Row]) -> str:
     return text
 
 
-def _accuracies(studies: Sequence[Mapping[str, Any]], dataset: str) -> list[str]:
+def _differences(studies: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings in which studies differ: one row a setting, one column a study."""
+    flat = [dict(_flat({"icl_bench": study["icl_bench"], "seeds": study["seeds"], **study["settings"]})) for study in studies]
+    names = dict.fromkeys(name for one in flat for name in one if name != "model")
+    rows = [[name, *(str(one.get(name, "")) for one in flat)] for name in names]
+    rows = [row for row in rows if len(set(row[1:])) > 1]
+    if not rows:
+        return ["The same settings."]
+    return [*_header(["setting", *(study["title"] for study in studies)]), *map(_line, rows)]
+
+
+def _flat(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def _unlearned(rows: Sequence[Row], dataset: str) -> list[str]:
+    """A warning for every trained condition that does not know what its documents state."""
+    lines = []
+    for row in rows:
+        if (row["dataset"], row["kind"]) == (dataset, STATED) and row["condition"] in TRAINED:
+            error = row["error_over_questions"] or 0.0
+            if row["accuracy"] < row["chance"] + 2 * error:
+                lines += [
+                    f"**{row['condition']}: `{STATED}` is within two standard errors of chance: nothing was learned**, "
+                    "so the other rows say nothing about what follows from them.",
+                    "",
+                ]
+    return lines
+
+
+def _accuracies(studies: Sequence[Mapping[str, Any]], dataset: str, named: bool = False) -> list[str]:
     """One row a kind of question, one column a condition, or a condition of each model."""
     rows = [row for study in studies for row in study["summary"] if row["dataset"] == dataset]
     columns = []
     for study in studies:
         there = {row["condition"] for row in study["summary"] if row["dataset"] == dataset}
-        prefix = f"{study['title']}: " if len(studies) > 1 else ""
+        prefix = f"{study['title']}: " if named else ""
         for condition in (condition for condition in CONDITIONS if condition in there):
             cells = {row["kind"]: row for row in study["summary"] if (row["dataset"], row["condition"]) == (dataset, condition)}
             columns.append((f"{prefix}{condition.replace('_', ' ')}", cells))

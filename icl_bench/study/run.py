@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
@@ -57,8 +57,12 @@ def study(settings: Settings, out: Path, display: Display | None = None) -> dict
                 reading(source, settings, cell, out, write=False)
         for place, cell in enumerate(missing):
             shown.begin(cell, cells.index(cell) + 1, len(cells))
-            with in_one_line(str(cell), out):
-                _do(source, settings, cell, out, shown.step)
+            try:
+                with in_one_line(str(cell), out):
+                    _do(source, settings, cell, out, shown.step)
+            except KeyboardInterrupt:
+                shown.say("  stopped; what is finished is kept, and the same command goes on")
+                raise
             shown.end(missing[place + 1 :], {cell: cell.facts(out)["seconds"] for cell in finished(out)})
         with in_one_line("report", out):
             results = write_results(out, common)
@@ -108,13 +112,33 @@ def _claim(out: Path, source: Source, settings: Settings) -> dict[str, Any]:
             there = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             raise IclBenchError(f"{path} is damaged; choose another --out") from None
-        if there != common and (out / "cells").exists():
+        begun = {folder.name for folder in (out / "cells").glob("*")}
+        for dataset in settings.datasets:
+            if dataset not in begun and there["settings"]["fields"].get(dataset) != common["settings"]["fields"].get(dataset):
+                shutil.rmtree(out / "worlds" / dataset, ignore_errors=True)
+        there, common = _comparable(there, common, settings.datasets, begun)
+        if there != common and begun:
             name = _difference(there, common)
             raise IclBenchError(f"{out} holds a study in which {name}; choose another --out, or the same settings")
         if there != common:  # nothing was begun: other settings may be tried
             _forget_worlds(out, there, common)
     write_json(path, common)
     return common
+
+
+def _comparable(there: Any, here: Any, studied: Sequence[str], begun: set[str]) -> tuple[Any, Any]:
+    """Both, so that they differ only in what matters: the place of a model does not, nor what datasets are that come new."""
+    there, here = json.loads(json.dumps(there)), json.loads(json.dumps(here))
+    if "sha256" in here["model"] and here["model"]["sha256"] == there["model"].get("sha256"):
+        here["model"]["name"] = here["settings"]["model"] = there["settings"]["model"]
+    for part in ("fields", "documents"):
+        known = there["settings"].get(part, {})
+        kept = {dataset: value for dataset, value in known.items() if dataset not in studied}
+        new = {dataset: value for dataset, value in here["settings"][part].items() if dataset in studied}
+        here["settings"][part] = kept | new
+        there["settings"][part] = {key: known.get(key, value) if key in begun else value for key, value in (kept | new).items()}
+        there["settings"][part] |= {key: value for key, value in known.items() if key in begun}
+    return there, here
 
 
 def _forget_worlds(out: Path, there: dict[str, Any], here: dict[str, Any]) -> None:

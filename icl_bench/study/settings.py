@@ -144,6 +144,9 @@ def settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         reason = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            known = Training.model_fields if place.startswith("training.") else Settings.model_fields
+            raise IclBenchError(f"there is no setting {place}; there are {', '.join(known)}") from None
         if first["type"] == "missing":
             raise IclBenchError(f"{place} is not said; give --{place}, or say it in --config") from None
         raise IclBenchError(f"{place}: {reason}" if place else reason) from None
